@@ -1,0 +1,42 @@
+"""The frame of every page: navigation on top, the filters under it, then the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from toolspend_dashboard import data, selection
+
+# The folder is not called `pages`: Streamlit takes one of that name for its own, and until some visitor's script has
+# called st.navigation it would run a page that is linked to without this frame.
+SCREENS = "screens"
+ASSETS = Path(__file__).parent / "assets"
+LIVE_EVERY_S = 5
+
+
+@st.fragment(run_every=LIVE_EVERY_S)
+def announce_new_data(drawn: data.Revision) -> None:
+    """Offer to draw the page again once the store has more than it shows; a page never moves under its reader."""
+    if data.revision() != drawn:
+        if st.button("New data: show it", icon=":material/refresh:", type="tertiary", key="refresh"):
+            st.rerun(scope="app")
+
+
+st.set_page_config(page_title="toolspend", page_icon=str(ASSETS / "icon.png"), layout="wide")
+mode = "dark" if st.context.theme.type == "dark" else "light"
+st.logo(str(ASSETS / f"logo_{mode}.png"), size="medium")
+page = st.navigation(
+    [
+        st.Page(f"{SCREENS}/overview.py", title="Overview", default=True),
+        st.Page(f"{SCREENS}/tools.py", title="Tools"),
+        st.Page(f"{SCREENS}/session.py", title="Session"),
+        st.Page(f"{SCREENS}/sql.py", title="SQL"),
+    ],
+    position="top",
+)
+if page.title != "SQL" and int(data.extent()["requests"]):
+    selection.show(page.title)
+if page.title != "SQL":
+    announce_new_data(data.revision())
+page.run()

@@ -1,0 +1,72 @@
+"""Bodies of requests: read, decompressed and bounded before anything looks into them."""
+
+from __future__ import annotations
+
+import zlib
+
+from starlette.requests import Request
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""Largest body, as sent and decompressed; collectors take 20 MiB by default."""
+DRAINED_BYTES = 8 * MAX_BODY_BYTES
+
+
+class BodyError(Exception):
+    """The body cannot be taken; `status` is the HTTP status to answer with."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body as sent; raises BodyError 413 when it is longer than `limit` bytes, of which it keeps none."""
+    body = bytearray()
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+        if received <= limit:
+            body += chunk
+        else:
+            body.clear()
+            # A client that is still sending does not read the answer, so a body that ends soon is read to its end.
+            if received > DRAINED_BYTES:
+                break
+    if received > limit:
+        raise BodyError(413, f"the body is larger than {limit:,} bytes: send smaller batches")
+    return bytes(body)
+
+
+def decompress(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body without its content encoding; never makes more than `limit` bytes of it.
+
+    Raises BodyError: 415 for an encoding that is not gzip, deflate or identity, 400 for damage, 413 for too much.
+    """
+    match encoding.strip().lower():
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return _inflate(body, zlib.MAX_WBITS | 16, limit)
+        case "deflate":
+            # Zlib framed as the standard says, or raw as some clients send it.
+            is_framed = body[:1] == b"\x78"
+            return _inflate(body, zlib.MAX_WBITS if is_framed else -zlib.MAX_WBITS, limit)
+        case other:
+            raise BodyError(415, f"content encoding {other[:40]!r} is not known: use gzip, deflate or none")
+
+
+def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
+    output = bytearray()
+    while body:
+        stream = zlib.decompressobj(window_bits)
+        try:
+            output += stream.decompress(body, limit + 1 - len(output))
+        except zlib.error as error:
+            raise BodyError(400, f"the compressed body is damaged: {error}") from error
+        if len(output) > limit:
+            raise BodyError(413, f"the body is larger than {limit:,} bytes when decompressed: send smaller batches")
+        if not stream.eof:
+            raise BodyError(400, "the compressed body ends too early")
+        # A gzip file may have several members.
+        body = stream.unused_data
+    return bytes(output)

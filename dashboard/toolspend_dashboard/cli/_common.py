@@ -1,0 +1,74 @@
+"""What every command shares: the options, and errors as one line."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn, ParamSpec, TypeVar
+
+import typer
+
+from toolspend._home import store_path
+from toolspend_ingest.errors import ToolspendError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXIT_REFUSED = 1
+"""Everything ran, and some input was refused."""
+EXIT_ERROR = 2
+"""The command could not do what was asked."""
+
+Db = Annotated[
+    Path | None,
+    typer.Option(
+        "--db",
+        metavar="PATH",
+        help="The store, a DuckDB file. Default: toolspend.duckdb in TOOLSPEND_HOME.",
+        show_default=False,
+    ),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show the whole trace of an error.")]
+
+
+def store_at(db: Path | None) -> Path:
+    """The store that a command works on."""
+    return (db.expanduser() if db is not None else store_path()).absolute()
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn what a user can do something about into one line on stderr and exit code 2; `verbose` shows the trace."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except BrokenPipeError:
+            # The reader of a pipe has seen enough; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except (ToolspendError, OSError) as error:
+            if kwargs.get("verbose"):
+                traceback.print_exc()
+            fail(_text(error))
+
+    return guarded
+
+
+def fail(message: str) -> NoReturn:
+    """Say why in one line on stderr and end with exit code 2."""
+    typer.echo(f"toolspend: {message}", err=True)
+    raise typer.Exit(EXIT_ERROR)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, OSError) and not isinstance(error, ToolspendError):
+        reason = error.strerror or str(error)
+        return f"{error.filename}: {reason}" if error.filename else reason
+    return " ".join(str(error).split())

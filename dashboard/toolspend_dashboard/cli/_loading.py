@@ -1,0 +1,64 @@
+"""Loading with a progress bar, and what became of it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+
+from toolspend_ingest import Store, Summary, ingest
+from toolspend_ingest.ingest import SourceSummary
+
+from .output import visible
+
+
+def load(store: Store, paths: Sequence[Path] | None, *, show_progress: bool) -> Summary:
+    """Load files and folders, or the spool; a bar on stderr says how far it is."""
+    if not show_progress:
+        return ingest(store, paths)
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+
+        def report(source: str, done: int, total: int) -> None:
+            bar.update(task, description=visible(Path(source).name), completed=done, total=total or None)
+
+        return ingest(store, paths, progress=report)
+
+
+def print_summary(summary: Summary, *, quiet: bool) -> None:
+    """What was loaded, and from where what was not and why; one line a source that has something to say."""
+    for source in summary.sources:
+        if source.reason or source.refused or source.dropped:
+            typer.echo(f"{visible(source.source)}: {_losses(source)}", err=True)
+    if not quiet:
+        typer.echo(_totals(summary))
+
+
+def _losses(source: SourceSummary) -> str:
+    counts = [
+        f"{count:,} {what}"
+        for count, what in ((source.refused, "refused"), (source.dropped, "dropped by the sender"))
+        if count
+    ]
+    return visible(f"{' and '.join(counts) or 'note'} ({source.reason or 'no reason given'})")
+
+
+def _totals(summary: Summary) -> str:
+    if not summary.sources:
+        return "nothing to load: the spool is empty"
+    parts = [f"{summary.spans:,} loaded", f"{summary.duplicates:,} already there", f"{summary.refused:,} refused"]
+    if summary.skipped:
+        parts.append(f"{summary.skipped:,} payloads of logs or metrics skipped")
+    if summary.dropped:
+        parts.append(f"{summary.dropped:,} dropped by senders")
+    return f"{len(summary.sources):,} source{'' if len(summary.sources) == 1 else 's'}: {', '.join(parts)}"

@@ -1,0 +1,108 @@
+"""`toolspend doctor`: what is there, where spans go, and what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from toolspend._home import home, spool_dir
+
+from ._common import Db, Verbose, one_line_errors, store_at
+from .output import visible
+
+LIBRARIES = ("anthropic", "mcp", "httpx", "opentelemetry-sdk", "duckdb", "streamlit")
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+@one_line_errors
+def doctor(db: Db = None, verbose: Verbose = False) -> None:
+    """Say what can be instrumented, where spans go, what waits or was refused, and how much of the bill is known.
+
+    It changes nothing.
+    """
+    for title, lines in (("here", _here()), ("spans", _spans()), ("store", _store(store_at(db)))):
+        for number, line in enumerate(lines):
+            typer.echo(f"{title if not number else '':<7}{visible(line)}")
+
+
+def _here() -> Iterator[str]:
+    from toolspend import __version__
+
+    yield f"toolspend {__version__}, Python {platform.python_version()}, {platform.system()}"
+    found = {name: _version(name) for name in LIBRARIES}
+    yield ", ".join(f"{name} {version}" for name, version in found.items() if version is not None)
+    for name in ("anthropic", "mcp"):
+        if found[name] is None:
+            yield f"{name} is not installed, so nothing of it can be traced: pip install 'toolspend[{name}]'"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _spans() -> Iterator[str]:
+    if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        yield "OTEL_SDK_DISABLED is set: no spans are made at all"
+    endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), None)
+    spool = spool_dir()
+    if endpoint is not None:
+        yield f"agents started from this shell send them to {endpoint}"
+    else:
+        yield f"agents started from this shell put them into {spool}"
+    given = "TOOLSPEND_HOME" if os.environ.get("TOOLSPEND_HOME") else "the default; TOOLSPEND_HOME changes it"
+    yield f"home is {home()} ({given})"
+    files = sorted(spool.glob("*.spool")) if spool.is_dir() else []
+    size = sum(file.stat().st_size for file in files)
+    yield f"the spool holds {len(files)} file{'' if len(files) == 1 else 's'}, {size:,} bytes"
+
+
+def _store(path: Path) -> Iterator[str]:
+    from toolspend_dashboard import address, snapshot
+    from toolspend_ingest import Store
+
+    running = address.find(path)
+    if running is not None:
+        yield f"served at {running.url} by process {running.pid}"
+    if not path.exists():
+        yield f"{path} does not exist yet: run `toolspend ingest` or `toolspend up`"
+        return
+    with Store.open(snapshot.to_read(path), read_only=True) as store, store.cursor() as cursor:
+        yield f"{path}, {path.stat().st_size:,} bytes, {_facts(cursor)}"
+        yield from _contents(cursor)
+
+
+def _facts(cursor: Any) -> str:
+    version, duckdb_version = cursor.execute("select max(version), version() from migrations").fetchone()
+    return f"schema version {version}, DuckDB {duckdb_version}"
+
+
+def _contents(cursor: Any) -> Iterator[str]:
+    from toolspend_dashboard import formats, queries
+    from toolspend_dashboard.queries import Filters
+
+    from ._report import coverage, records
+
+    everything = Filters().parameters()
+    extent = queries.run(cursor, "extent").iloc[0]
+    yield f"{formats.plural(int(extent['spans']), 'span')}, last loaded {formats.moment(extent['loaded_at'])} UTC"
+    known = coverage(queries.run(cursor, "totals", **everything).iloc[0], queries.run(cursor, "bases", **everything))
+    yield (
+        f"{formats.plural(known['requests'], 'request')}: usage known for {known['usage_known']:,}, "
+        f"priced {known['priced']:,}"
+    )
+    if known["unpriced_models"]:
+        yield f"no price for {', '.join(known['unpriced_models'])}: add them to {home() / 'prices.toml'}"
+    if known["tokens_by_basis"]:
+        yield "tokens by basis: " + ", ".join(f"{basis} {part:,}" for basis, part in known["tokens_by_basis"].items())
+    for row in records(queries.run(cursor, "losses")):
+        reason = row["reason"] or "no reason given"
+        yield f"{row['source']}: {row['refused']:,} refused, {row['dropped']:,} dropped ({reason})"

@@ -1,0 +1,41 @@
+"""`toolspend ingest`: the spool, or files and folders, into the store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ._common import EXIT_REFUSED, Db, Verbose, one_line_errors, store_at
+from ._loading import load, print_summary
+
+
+@one_line_errors
+def ingest(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Files and folders of OTLP spans: protobuf, JSON, JSON lines, spool files, each also gzipped or "
+            "zstd-compressed. Default: the spool.",
+            show_default=False,
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    db: Db = None,
+    verbose: Verbose = False,
+) -> None:
+    """Load spans into the store; loading the same ones again changes nothing.
+
+    Without a path it loads the spool, which `toolspend up` does by itself while it runs. Damaged files lose only what
+    is damaged: it is named, kept in `ingest_log`, and the exit code is 1.
+    """
+    from toolspend_ingest import Store
+
+    with Store.open(store_at(db)) as store:
+        summary = load(store, paths or None, show_progress=sys.stderr.isatty() and not quiet)
+    print_summary(summary, quiet=quiet)
+    if summary.has_refused:
+        raise typer.Exit(EXIT_REFUSED)

@@ -1,0 +1,60 @@
+"""`toolspend up`: the dashboard, the receiver and the spool's loader."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from ._common import Db, Verbose, one_line_errors, store_at
+
+Host = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="ADDRESS",
+        help="Address to listen on. Any but this machine's own needs TOOLSPEND_TOKEN to be set.",
+    ),
+]
+Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the dashboard; 0 takes any free one.")]
+OtlpPort = Annotated[
+    int, typer.Option("--otlp-port", min=0, max=65535, help="Port that takes OTLP over HTTP; 0 takes any free one.")
+]
+
+
+@one_line_errors
+def up(
+    port: Port = 8501,
+    otlp_port: OtlpPort = 4318,
+    host: Host = "127.0.0.1",
+    db: Db = None,
+    open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """Show the dashboard, take spans over OTLP, and load the spool as it grows.
+
+    One process owns the store while it runs; `toolspend sql` and `report` ask it for a fresh snapshot.
+    Spans are acknowledged once they are on disk. Send them with OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318,
+    or let them lie in the spool, where an agent puts them without any setting.
+    """
+    from toolspend_dashboard import server
+    from toolspend_dashboard.gate import is_loopback
+
+    path = store_at(db)
+
+    def ready(url: str, otlp_url: str | None) -> None:
+        typer.echo(f"dashboard  {url}   (Ctrl+C stops it)")
+        typer.echo(f"OTLP/HTTP  {otlp_url}")
+        typer.echo(f"store      {path}")
+        if not is_loopback(host):
+            typer.echo(
+                "toolspend: other machines can reach this, unencrypted: open /?token=TOKEN once in a browser, "
+                "send `Authorization: Bearer TOKEN` with spans",
+                err=True,
+            )
+        if open_browser:
+            typer.launch(url)
+
+    options = server.Options(host, port, otlp_port, os.environ.get("TOOLSPEND_TOKEN") or None)
+    server.serve(path, options, on_ready=ready)

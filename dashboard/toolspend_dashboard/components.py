@@ -1,0 +1,198 @@
+"""Pieces that several pages draw alike."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from toolspend_dashboard import charts, data, findings, formats, selection, theme
+from toolspend_dashboard.formats import markdown
+from toolspend_dashboard.queries import records
+
+PAGES = {name: f"screens/{name}.py" for name in ("overview", "tools", "session", "sql")}
+
+
+def palette() -> theme.Palette:
+    """The colours for the mode that the browser shows."""
+    return theme.palette(st.context.theme.type)
+
+
+def chart(figure: go.Figure, *, key: str, alt: str, height: Literal["content", "stretch"] = "content") -> None:
+    """Draw a figure; `alt` says in words what it shows; with `height="stretch"` it grows to fill its card."""
+    st.plotly_chart(figure, key=key, alt=alt, height=height, config=charts.CONFIG)
+
+
+def section(title: str, note: str = "") -> None:
+    """A heading with a muted sentence under it."""
+    with st.container(gap=None):
+        st.markdown(f"#### {title}")
+        if note:
+            st.caption(note)
+
+
+def stop_without_data() -> None:
+    """Say how to get data, and end the page, where the store or the selection has no request."""
+    extent = data.extent()
+    if int(extent["requests"]):
+        totals = data.ask("totals", selection.current()).iloc[0]
+        if int(totals["requests"]) or int(totals["calls"]):
+            return
+        st.info("No model request matches these filters.")
+        st.button("Reset the filters", on_click=selection.clear)
+        st.stop()
+    st.markdown("### No data yet")
+    spans = int(extent["spans"])
+    if spans:
+        st.markdown(f"{formats.plural(spans, 'span')} received, none of them a model request.")
+    st.markdown("Look around with the sample traces, or load OTLP files that you have:")
+    st.code("toolspend demo\ntoolspend ingest PATH", language="bash")
+    st.markdown("To see your own agent, add one line to it and run it while this page is open:")
+    st.code("import toolspend\n\ntoolspend.instrument()", language="python")
+    st.stop()
+
+
+def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
+    """Say what is not known about the selection's bill; nothing where everything is."""
+    requests = int(totals["requests"])
+    unknown, unpriced = requests - int(totals["known_requests"]), int(totals["unpriced_requests"])
+    notes = []
+    if unpriced:
+        models = markdown(str(totals["unpriced_models"]))
+        verb = "has" if unpriced == 1 else "have"
+        notes.append(f"{formats.plural(unpriced, 'request')} on {models} {verb} **no price**")
+    if unknown:
+        notes.append(f"{formats.plural(unknown, 'request')} ended **without usage**")
+    lines = []
+    if notes:
+        lines.append(f"{' and '.join(notes)}: what they cost is unknown and is in no figure here.")
+    whole = float(bases["tokens"].sum())
+    if whole and (shares := _basis_shares(bases, whole)):
+        lines.append(f"Tokens by basis of attribution: {shares}.")
+    if lines:
+        st.caption(" ".join(line.replace("$", "\\$") for line in lines))
+
+
+def _basis_shares(bases: pd.DataFrame, whole: float) -> str:
+    if set(bases["basis"]) == {"exact"}:
+        return ""
+    return ", ".join(f"{formats.percent(row.tokens / whole)} {row.basis}" for row in records(bases))
+
+
+def finding(found: findings.Finding, *, key: str) -> None:
+    """One finding: what is so, what to do, its figure, and a link to where it can be seen."""
+    fact = "".join(
+        formats.code(found.subject or "") if piece == findings.SUBJECT else markdown(piece)
+        for piece in _pieces(found.fact)
+    )
+    amount = f"**{markdown(formats.usd(found.cost_usd))}** " if found.cost_usd is not None else ""
+    with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small", key=key):
+        st.markdown(f"{amount}{fact}  \n:gray[{markdown(found.action)}]", width="stretch")
+        st.page_link(PAGES[found.page], label="Open", query_params=selection.query(**found.query))
+
+
+def _pieces(fact: str) -> list[str]:
+    before, subject, after = fact.partition(findings.SUBJECT)
+    return [piece for piece in (before, subject, after) if piece]
+
+
+def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
+    """Sessions, the most expensive first; a click on a row opens the session."""
+    shown = pd.DataFrame(
+        {
+            "Session": sessions["session_id"],
+            "Cost": sessions["cost_usd"],
+            "Requests": sessions["requests"],
+            "Calls": sessions["calls"],
+            "Errors": sessions["errors"],
+            "Context": sessions["input_tokens"],
+            "Cached": sessions["cached_share"],
+            "Started": sessions["started_at"],
+        }
+    )
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        placeholder="unknown",
+        row_height=32,
+        column_config={
+            "Session": st.column_config.TextColumn(pinned=True),
+            "Cost": cost_column(shown["Cost"]),
+            "Context": st.column_config.NumberColumn(format="compact", help="Prompt tokens of all its requests"),
+            "Cached": st.column_config.NumberColumn(
+                format="percent", step=0.01, help="Share of the context read from the cache"
+            ),
+            "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
+        },
+    )
+    _open_clicked_session(event, sessions)
+
+
+def _open_clicked_session(event: Any, sessions: pd.DataFrame) -> None:
+    """Go to the session of the clicked row; the other filters stay."""
+    if rows := event.selection.rows:
+        session = str(sessions["session_id"].iloc[rows[0]])
+        st.switch_page(PAGES["session"], query_params=selection.query(session=session))
+
+
+def cost_column(costs: pd.Series[Any]) -> Any:
+    """A column of dollars: bars of the largest where all are known, else numbers, as a bar cannot say "unknown"."""
+    largest = formats.number(costs.max()) or 0.0
+    form = f"$%.{2 if largest >= 1 else 4}f"
+    if costs.isna().any():
+        return st.column_config.NumberColumn("Cost", format=form)
+    return st.column_config.ProgressColumn(
+        "Cost", format=form, min_value=0.0, max_value=largest or 1.0, color="primary"
+    )
+
+
+def sessions_of_tool_table(sessions: pd.DataFrame) -> None:
+    """Sessions by what one tool cost in them; a click on a row opens the session."""
+    shown = pd.DataFrame(
+        {
+            "Session": sessions["session_id"],
+            "Cost": sessions["cost_usd"],
+            "Context": sessions["context_tokens"],
+            "Calls": sessions["calls"],
+            "Errors": sessions["errors"],
+            "Started": sessions["started_at"],
+        }
+    )
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        key="sessions_of_tool",
+        on_select="rerun",
+        selection_mode="single-row",
+        placeholder="unknown",
+        column_config={
+            "Cost": cost_column(shown["Cost"]),
+            "Context": st.column_config.NumberColumn(format="compact"),
+            "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
+        },
+    )
+    _open_clicked_session(event, sessions)
+
+
+def trends(frame: pd.DataFrame, measure: str, by: str, bucket_s: int) -> pd.Series[Any]:
+    """For each value of a column, the measure over all buckets as a list, 0 where nothing happened."""
+    if frame.empty:
+        return pd.Series(dtype="object")
+    buckets = pd.date_range(frame["bucket_at"].min(), frame["bucket_at"].max(), freq=pd.Timedelta(seconds=bucket_s))
+    sums = frame.pivot_table(index=by, columns="bucket_at", values=measure, aggfunc="sum", fill_value=0.0)
+    wide = sums.reindex(columns=buckets, fill_value=0.0).astype(float)
+    return pd.Series(wide.to_numpy().tolist(), index=wide.index)
+
+
+def pretty_json(text: str) -> str:
+    """JSON with indents; the text as it is where it is not JSON."""
+    try:
+        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        return text

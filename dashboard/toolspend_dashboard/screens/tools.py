@@ -1,0 +1,308 @@
+"""What each tool costs and why; one tool in depth when it is picked."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from toolspend_dashboard import charts, components, data, formats, selection
+from toolspend_dashboard.components import section
+from toolspend_dashboard.formats import code, markdown
+from toolspend_dashboard.theme import PART_LABELS
+
+MAX_CALLS = 20_000
+NEVER_CALLED = "never-called"
+MAX_SESSIONS = 8
+
+components.stop_without_data()
+filters = selection.current()
+palette = components.palette()
+bucket_s = data.bucket_s(filters)
+ledger = data.ask("ledger", filters, bucket_s=bucket_s)
+activity = data.ask("tools", filters)
+definitions = data.ask("definitions")
+
+
+def overview() -> pd.DataFrame:
+    """One row per tool called, offered or billed, the most expensive first."""
+    of_tools = ledger[ledger["tool"].notna()]
+    bill = of_tools.groupby("tool")[["context_tokens", "unpriced_tokens"]].sum()
+    bill["cost_usd"] = of_tools.groupby("tool")["cost_usd"].sum(min_count=1)
+    parts = of_tools.pivot_table(index="tool", columns="part", values="cost_usd", aggfunc="sum", fill_value=0.0)
+    bill["main_part"] = [_main_part(row) for _, row in parts.reindex(bill.index).fillna(0.0).iterrows()]
+    bill["trend"] = components.trends(of_tools, "cost_usd", "tool", bucket_s).reindex(bill.index)
+    table = bill.join(activity.set_index("tool"), how="outer").join(
+        definitions.set_index("tool")[["definition_tokens"]], how="left"
+    )
+    table[["calls", "errors"]] = table[["calls", "errors"]].fillna(0).astype("int64")
+    table["error_share"] = (table["errors"] / table["calls"]).where(table["calls"] > 0)
+    table["cost_share"] = table["cost_usd"] / (float(ledger["cost_usd"].sum()) or float("nan"))
+    return table.sort_values(["cost_usd", "context_tokens"], ascending=False, kind="stable").reset_index()
+
+
+def _main_part(costs: pd.Series) -> str:
+    """The part that makes most of a tool's cost, with its share; `costs` by part."""
+    whole = float(costs.sum())
+    if not whole:
+        return "Cost unknown"
+    return f"{PART_LABELS[str(costs.idxmax())]} {formats.percent(float(costs.max()) / whole)}"
+
+
+def open_clicked_tool() -> None:
+    """Make the tool of the clicked row the one that the page shows."""
+    rows = st.session_state["tools_table"].selection.rows
+    if rows:
+        st.session_state["tool"] = str(st.session_state["tools_shown"][rows[0]])
+
+
+def table_of_tools(tools: pd.DataFrame) -> None:
+    """Every tool as a row: what it costs, mostly for what, how it runs."""
+    idle = tools[tools["calls"] == 0]
+    if st.query_params.get("show") == NEVER_CALLED and len(idle):
+        tools = idle
+        section("Tools that were never called", "Click a row to see one tool in depth.")
+        st.page_link(components.PAGES["tools"], label="All tools", query_params=selection.query())
+    else:
+        note = (
+            f"{formats.plural(len(tools), 'tool')}, {len(idle)} of them never called. Click a row to see one in depth."
+        )
+        section("Tools", note)
+    shown = pd.DataFrame(
+        {
+            "Tool": tools["tool"],
+            "Cost": tools["cost_usd"],
+            "Share": tools["cost_share"] * 100,
+            "Over time": tools["trend"],
+            "Mostly": tools["main_part"],
+            "Context": tools["context_tokens"],
+            "Calls": tools["calls"],
+            "Errors": tools["error_share"] * 100,
+            "p50": _times(tools["p50_ms"], tools["calls"]),
+            "p95": _times(tools["p95_ms"], tools["calls"]),
+            "Result": tools["mean_result_tokens"],
+            "Sent": tools["mean_times_sent"],
+            "Definition": tools["definition_tokens"],
+            "Server": tools["server"],
+        }
+    )
+    if tools["server"].isna().all():
+        shown = shown.drop(columns="Server")
+    st.session_state["tools_shown"] = tools["tool"].tolist()
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="tools_table",
+        on_select=open_clicked_tool,
+        selection_mode="single-row",
+        placeholder=formats.NOTHING,
+        row_height=34,
+        height="content" if len(shown) <= 24 else 860,
+        column_config={
+            "Tool": st.column_config.TextColumn(width=200),
+            # Bars, also where a cost is not known: "Mostly" says so then.
+            "Cost": components.cost_column(shown["Cost"].fillna(0.0) if shown["Cost"].any() else shown["Cost"]),
+            "Share": number(format="%.1f %%", help="Of everything that was billed"),
+            "Over time": st.column_config.AreaChartColumn(width=110, color="primary", help="Cost over time"),
+            "Mostly": st.column_config.TextColumn(width=135, help="The part that makes most of its cost"),
+            "Context": number(format="compact", help="Prompt tokens: definition, results and carry"),
+            "Errors": number(format="%.1f %%", help="Share of its calls that failed"),
+            "p50": st.column_config.TextColumn(alignment="right", help="Median time of calls that did not fail"),
+            "p95": st.column_config.TextColumn(alignment="right", help="95th percentile of calls that did not fail"),
+            "Result": number(format="compact", help="Mean tokens of a result as sent"),
+            "Sent": number(format=f"%.1f{formats.TIMES}", help="How many requests a result is part of, on average"),
+            "Definition": number(format="%d", help="Tokens of its latest definition"),
+        },
+    )
+
+
+def _times(times_ms: pd.Series, calls: pd.Series) -> list[str | None]:
+    """Times as text; nothing where there was no call to take time."""
+    return [formats.duration(time) if number else None for time, number in zip(times_ms, calls, strict=True)]
+
+
+def one_tool(tool: str, tools: pd.DataFrame) -> None:
+    """One tool in depth."""
+    row = tools[tools["tool"] == tool].iloc[0]
+    of_tool = ledger[ledger["tool"] == tool]
+    calls = data.ask("calls_of_tool", filters, tool=tool, max_rows=MAX_CALLS)
+    facts(row)
+    left, right = st.columns([2, 3], gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        priced = bool(formats.number(row["cost_usd"]))
+        section("What it costs", why(of_tool, row))
+        components.chart(
+            charts.anatomy(of_tool, palette, measure="cost_usd" if priced else "context_tokens"),
+            key="tool_anatomy",
+            alt="Cost of the tool by part",
+        )
+    with right, st.container(border=True, height="stretch"):
+        section("Over time")
+        components.chart(
+            charts.timeline(of_tool, palette, by="part", bucket_s=bucket_s, height=310),
+            key="tool_timeline",
+            alt="Cost and context of the tool over time",
+        )
+    if not calls.empty:
+        runs(calls, row)
+    versions_and_sessions(tool)
+    definition(tool)
+
+
+def why(of_tool: pd.DataFrame, row: pd.Series) -> str:
+    """The part that makes most of a tool's cost, and how it comes about."""
+    sums = of_tool.groupby("part")["cost_usd"].sum()
+    whole = float(sums.sum())
+    if not whole:
+        return "Its cost is not known; the bars are its context tokens."
+    main = str(sums.idxmax())
+    share = formats.percent(float(sums.max()) / whole)
+    if main == "carry":
+        times = formats.number(row["mean_times_sent"])
+        return f"{share} is carry: a result is part of {formats.count(round(times or 0))} requests on average."
+    if main == "definition":
+        return f"{share} is its definition, which every request that offers it carries."
+    return f"{share} is for {PART_LABELS[main].lower()}."
+
+
+def facts(row: pd.Series) -> None:
+    """The tool's figures as tiles."""
+    figures = (
+        ("Cost", formats.usd(row["cost_usd"]), f"{formats.percent(row['cost_share'])} of the bill"),
+        (
+            "Context tokens",
+            formats.count(row["context_tokens"]),
+            f"definition {formats.count(row['definition_tokens'])}",
+        ),
+        ("Calls", formats.count(row["calls"]), f"in {formats.plural(formats.number(row['sessions']) or 0, 'session')}"),
+        (
+            "Failed",
+            formats.count(row["errors"]),
+            f"{formats.percent(row['error_share'])} of calls" if row["calls"] else "no calls",
+        ),
+        ("Median time", formats.duration(row["p50_ms"]), f"p95 {formats.duration(row['p95_ms'])}"),
+        ("Result", formats.count(row["mean_result_tokens"]), "tokens on average"),
+    )
+    for column, (label, value, note) in zip(st.columns(len(figures)), figures, strict=True):
+        column.metric(label, markdown(value), markdown(note), delta_arrow="off", delta_color="off", border=True)
+
+
+def runs(calls: pd.DataFrame, row: pd.Series) -> None:
+    """How long calls take, how large results are, and what fails."""
+    worked = calls[(calls["status"] != "error") & calls["duration_ms"].notna()]
+    left, middle, right = st.columns([3, 3, 2], gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        timed = formats.plural(len(worked), "call")
+        section("Time", f"{timed} that did not fail and whose time is known.")
+        if len(worked):
+            marks = {"p50": float(row["p50_ms"]), "p95": float(row["p95_ms"])}
+            figure = charts.distribution({"Calls": worked["duration_ms"]}, palette, unit="duration", marks=marks)
+            components.chart(figure, key="tool_times", alt="Distribution of call times")
+    with middle, st.container(border=True, height="stretch"):
+        sent, raw = calls["result_tokens"].dropna(), calls["raw_result_tokens"].dropna()
+        is_cut = bool(len(raw)) and float(raw.sum()) > float(sent.sum()) * 1.005
+        note = (
+            f"{formats.count(raw.sum())} tokens returned, {formats.count(sent.sum())} sent."
+            if is_cut
+            else "Sent as they were returned."
+        )
+        section("Result sizes", note if len(sent) else "Their sizes are not known.")
+        if len(sent):
+            series = {"As sent": sent, **({"As returned": raw} if is_cut else {})}
+            components.chart(
+                charts.distribution(series, palette, unit="tokens", marks={"mean": float(sent.mean())}),
+                key="tool_results",
+                alt="Distribution of result sizes in tokens",
+            )
+    with right, st.container(border=True, height="stretch"):
+        failed = calls[calls["status"] == "error"]
+        none = f"None of {formats.plural(len(calls), 'call')} failed."
+        section(
+            "Errors", f"{formats.count(len(failed))} of {formats.count(len(calls))} failed." if len(failed) else none
+        )
+        if len(failed):
+            kinds = failed["error_type"].fillna("not said").value_counts().rename_axis("Type").reset_index(name="Calls")
+            st.dataframe(
+                kinds,
+                hide_index=True,
+                column_config={
+                    "Calls": st.column_config.ProgressColumn(
+                        format="%d", min_value=0, max_value=int(kinds["Calls"].max())
+                    ),
+                },
+            )
+
+
+def versions_and_sessions(tool: str) -> None:
+    """How versions of the tool compare, and where it costs most."""
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        versions = data.ask("versions_of_tool", filters, tool=tool)
+        section(
+            "Versions",
+            "A version is the hash of name, description and schema." if len(versions) else "No version was recorded.",
+        )
+        if len(versions):
+            st.dataframe(
+                pd.DataFrame(
+                    {
+                        "Version": versions["tool_version"],
+                        "Declared": versions["declared_version"],
+                        "Since": versions["first_seen_at"],
+                        "Definition": versions["definition_tokens"],
+                        "Calls": versions["calls"],
+                        "Errors": (versions["errors"] / versions["calls"] * 100).where(versions["calls"] > 0),
+                        "p50": versions["p50_ms"].map(formats.duration),
+                        "Result": versions["mean_result_tokens"],
+                        "Sent": versions["mean_times_sent"],
+                    }
+                ),
+                hide_index=True,
+                placeholder=formats.NOTHING,
+                column_config={
+                    "Since": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
+                    "Definition": st.column_config.NumberColumn(format="%d", help="Tokens"),
+                    "Errors": st.column_config.NumberColumn(format="%.1f %%"),
+                    "p50": st.column_config.TextColumn(alignment="right"),
+                    "Result": st.column_config.NumberColumn(format="compact", help="Mean tokens of a result as sent"),
+                    "Sent": st.column_config.NumberColumn(
+                        format=f"%.1f{formats.TIMES}", help="How many requests a result is part of"
+                    ),
+                },
+            )
+    with right, st.container(border=True, height="stretch"):
+        sessions = data.ask("sessions_of_tool", filters, tool=tool, max_rows=MAX_SESSIONS)
+        section("Sessions where it costs most", "Click a row to open the session.")
+        components.sessions_of_tool_table(sessions)
+
+
+def definition(tool: str) -> None:
+    """What the model is told about the tool."""
+    known = definitions[definitions["tool"] == tool]
+    if known.empty:
+        return
+    row = known.iloc[0]
+    with st.container(border=True):
+        version = markdown(str(row["tool_version"]))
+        section(
+            "Definition",
+            f"{formats.count(row['definition_tokens'])} tokens in every request that offers it; version {version}.",
+        )
+        left, right = st.columns(2, gap="medium")
+        with left:
+            st.text(row["description"] if isinstance(row["description"], str) else "No description was recorded.")
+        if isinstance(row["input_schema"], str):
+            with right:
+                st.code(components.pretty_json(row["input_schema"]), language="json", height=260)
+
+
+every = overview()
+picked = selection.tool()
+if picked is None:
+    table_of_tools(every)
+elif picked not in set(every["tool"]):
+    st.markdown(f"### {code(picked)}")
+    st.info("This tool was neither called nor offered in the selection.")
+else:
+    st.markdown(f"### {code(picked)}")
+    one_tool(picked, every)

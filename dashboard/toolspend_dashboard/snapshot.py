@@ -1,0 +1,105 @@
+"""Copies of the store for queries that must not run where the store is written."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+from toolspend_ingest import Store, ingest
+from toolspend_ingest.errors import StoreLocked
+
+from . import address
+from .errors import ServerError
+from .state import holder
+from .writer import Writer
+
+SERVER_TIMEOUT_S = 60
+
+
+class _Latest:
+    lock = Lock()
+    path: Path | None = None
+    commits = -1
+
+
+def snapshot_path(store: Path) -> Path:
+    """Where the server keeps the snapshot of a store."""
+    return store.with_name(f"{store.stem}.snapshot.duckdb")
+
+
+def fresh() -> Path:
+    """A read-only copy of the store this process serves that holds everything committed so far."""
+    owner = holder()
+    if not isinstance(owner, Writer):
+        path = snapshot_path(owner.store.path)
+        owner.store.snapshot(path)
+        return path
+    with _Latest.lock:
+        path = snapshot_path(owner.store.path)
+        commits = owner.commits
+        if _Latest.path != path or commits != _Latest.commits or not path.exists():
+            owner.call(lambda store: store.snapshot(path)).result()
+            _Latest.path, _Latest.commits = path, commits
+        return path
+
+
+def discard(store: Path) -> None:
+    """Remove the server's snapshot of a store."""
+    snapshot_path(store).unlink(missing_ok=True)
+    _Latest.path = None
+
+
+@contextlib.contextmanager
+def for_command(db: Path, *, load_spool: bool = True) -> Iterator[Path]:
+    """A snapshot for a command of its own process, with the spool loaded first.
+
+    A server that has the store open is asked for one; else the store is opened here, copied, and closed again.
+    """
+    running = address.find(db)
+    if running is not None and (path := _ask(running)) is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="toolspend-") as folder:
+        path = Path(folder) / "snapshot.duckdb"
+        try:
+            with Store.open(db) as store:
+                if load_spool:
+                    ingest(store, None)
+                store.snapshot(path)
+        except StoreLocked:
+            # A server that was starting when it was looked for has its address out by now.
+            running = address.find(db)
+            if running is None or (served := _ask(running)) is None:
+                raise
+            path = served
+        yield path
+
+
+def to_read(db: Path) -> Path:
+    """A path of the store that can be opened read-only now: a server's snapshot, or the file itself."""
+    running = address.find(db)
+    return (_ask(running) if running is not None else None) or db
+
+
+def _ask(server: address.Address) -> Path | None:
+    """The running server's snapshot, made for this call; None when nothing answers there."""
+    request = urllib.request.Request(  # noqa: S310 - the URL is one that our own server wrote
+        f"{server.url}/api/snapshot", method="POST", headers={"Authorization": f"Bearer {server.secret}"}
+    )
+    # No proxy of the environment may see a call to this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=SERVER_TIMEOUT_S) as response:
+            return Path(json.load(response)["path"])
+    except urllib.error.HTTPError as error:
+        reason = error.read(500).decode("utf-8", "replace").strip()
+        raise ServerError(f"the server at {server.url} gave no snapshot ({error.code}): {reason}") from error
+    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        return None

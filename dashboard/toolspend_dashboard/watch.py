@@ -1,0 +1,91 @@
+"""The spool, fed to the writer as it grows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+
+from toolspend_ingest import Store, Summary, ingest
+from toolspend_ingest.errors import ToolspendError
+
+from .errors import Busy
+from .writer import Writer
+
+POLL_S = 0.7
+TIDY_S = 30
+
+_log = logging.getLogger("toolspend")
+
+
+class Watcher:
+    """A thread that has the spool loaded whenever a file in it has appeared, grown or gone."""
+
+    def __init__(self, writer: Writer, spool: Path, *, poll_s: float = POLL_S) -> None:
+        self._writer = writer
+        self._spool = spool
+        self._poll_s = poll_s
+        self._seen: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="toolspend-spool")
+        self.failure: str | None = None
+        """Why the last load did not work, one line; None when it did."""
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Load nothing more; returns once a load that was under way has ended."""
+        self._stop.set()
+        self._thread.join()
+
+    def waiting_bytes(self) -> int:
+        """Size of what has come into the spool since it was last loaded."""
+        return sum(max(size - self._seen.get(name, 0), 0) for name, size in self._sizes().items())
+
+    def load(self) -> Future[Summary]:
+        """Have what the spool holds loaded, after what already waits."""
+        return self._writer.call(self._load)
+
+    def _load(self, store: Store) -> Summary:
+        sizes = self._sizes()
+        # Between two files, spans that came over the network get their turn.
+        summary = ingest(store, None, progress=lambda *_: self._writer.commit_waiting())
+        self._seen = sizes
+        self._writer.commits += 1
+        return summary
+
+    def _sizes(self) -> dict[str, int]:
+        try:
+            return {entry.name: entry.stat().st_size for entry in self._spool.glob("*.spool")}
+        except OSError:  # a file was deleted while it was listed
+            return {}
+
+    def _run(self) -> None:
+        loaded_at = time.monotonic()
+        while not self._stop.is_set():
+            sizes = self._sizes()
+            # A file whose writer has gone does not grow, and is removed by the next load.
+            if sizes != self._seen or (sizes and time.monotonic() - loaded_at > TIDY_S):
+                self._load_now()
+                loaded_at = time.monotonic()
+            self._stop.wait(self._poll_s)
+
+    def _load_now(self) -> None:
+        try:
+            self.load().result()
+            self.failure = None
+        except Busy:
+            return
+        except ToolspendError as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(f"{type(error).__name__}: {error}")
+
+    def _fail(self, reason: str) -> None:
+        if reason != self.failure:
+            _log.warning("the spool could not be loaded: %s", reason)
+        self.failure = reason

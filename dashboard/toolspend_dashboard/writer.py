@@ -1,0 +1,215 @@
+"""The one thread that writes to the store: requests wait in a bounded queue and are committed several at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from toolspend_ingest import Store
+from toolspend_ingest.errors import StoreError, StoreFailed, ToolspendError
+from toolspend_ingest.spans import SpanBatch
+from toolspend_ingest.store import Load
+
+from .errors import Busy
+
+T = TypeVar("T")
+
+MAX_WAITING_REQUESTS = 1_000
+MAX_WAITING_SPANS = 100_000
+SPANS_PER_COMMIT = 20_000
+MIN_FREE_DISK_BYTES = 64 * 1024 * 1024
+"""Below this, spans are turned away: a full disk would make DuckDB give up the file until it is reopened."""
+
+_log = logging.getLogger("toolspend")
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    batch: SpanBatch
+    source: str
+    refused: int
+    reason: str | None
+    done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Callable[[Store], Any]
+    done: Future[Any] = field(default_factory=Future)
+
+
+class Writer:
+    """Owns the store and the thread that writes to it; `close()` commits what waits and closes the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._is_usable = True
+        self._spans: deque[_Spans] = deque()
+        self._jobs: deque[_Job] = deque()
+        self._waiting_spans = 0
+        self._is_closing = False
+        self._changed = threading.Condition()
+        self.commits = 0
+        """Rises with every change of the store, so that a snapshot knows whether it is still fresh."""
+        self._thread = threading.Thread(target=self._run, name="toolspend-writer")
+        self._thread.start()
+
+    @property
+    def store(self) -> Store:
+        """The store that is open now; readers take a cursor of it."""
+        return self._store
+
+    @property
+    def waiting_requests(self) -> int:
+        """How many requests are not committed yet."""
+        return len(self._spans)
+
+    @property
+    def waiting_spans(self) -> int:
+        """How many spans are not committed yet."""
+        return self._waiting_spans
+
+    def submit(self, batch: SpanBatch, *, source: str, refused: int = 0, reason: str | None = None) -> Future[None]:
+        """Queue spans; the future is done once they are on disk. Raises Busy when too many wait or the disk is full."""
+        self._admit_disk()
+        item = _Spans(batch, source, refused, reason)
+        with self._changed:
+            if self._is_closing:
+                raise Busy("the server is stopping")
+            # An empty queue takes a batch of any size: no batch can be refused for ever.
+            if self._waiting_spans and self._waiting_spans + len(batch) > MAX_WAITING_SPANS:
+                raise Busy(f"{self._waiting_spans:,} spans are waiting to be stored")
+            if len(self._spans) >= MAX_WAITING_REQUESTS:
+                raise Busy(f"{len(self._spans):,} requests are waiting to be stored")
+            self._spans.append(item)
+            self._waiting_spans += len(batch)
+            self._changed.notify()
+        return item.done
+
+    def call(self, work: Callable[[Store], T]) -> Future[T]:
+        """Run `work` with the store in the writing thread, between commits."""
+        job = _Job(work)
+        with self._changed:
+            if self._is_closing:
+                raise Busy("the server is stopping")
+            self._jobs.append(job)
+            self._changed.notify()
+        return job.done
+
+    def commit_waiting(self) -> None:
+        """Commit the spans that wait now; for long work that `call` runs, so that nobody waits for all of it."""
+        while group := self._next_group():
+            self._commit(group)
+
+    def close(self) -> None:
+        """Commit what waits, end the thread, close the store."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._store.close()
+
+    def _admit_disk(self) -> None:
+        with contextlib.suppress(OSError):
+            if shutil.disk_usage(self._store.path.parent).free < MIN_FREE_DISK_BYTES:
+                raise Busy(f"the disk of {self._store.path} is full, free some space")
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._spans or self._jobs or self._is_closing)
+                job = self._jobs.popleft() if self._jobs else None
+                if job is None and not self._spans:
+                    return
+            self.commit_waiting()
+            if job is not None:
+                self._work(job)
+
+    def _next_group(self) -> list[_Spans]:
+        """The requests to commit together: those that wait, up to `SPANS_PER_COMMIT` spans."""
+        group: list[_Spans] = []
+        spans = 0
+        with self._changed:
+            while self._spans and spans < SPANS_PER_COMMIT:
+                item = self._spans.popleft()
+                spans += len(item.batch)
+                group.append(item)
+        return group
+
+    def _commit(self, group: Sequence[_Spans]) -> None:
+        try:
+            self._append(group)
+        except (StoreFailed, Busy) as error:
+            self._finish(group, error)
+        except Exception as error:
+            if len(group) == 1:
+                _log.exception("a request of %d spans could not be stored", len(group[0].batch))
+                self._finish(group, error)
+            else:
+                # One of them cannot be stored; alone, it costs only itself.
+                for entry in group:
+                    self._commit([entry])
+        else:
+            self._finish(group, None)
+
+    def _append(self, group: Sequence[_Spans]) -> None:
+        batch = SpanBatch(row for entry in group for row in entry.batch)
+        refused = sum(entry.refused for entry in group)
+        reason = next((entry.reason for entry in group if entry.reason), None)
+        source = group[0].source
+        with self._reopening():
+            self._store.append_load(batch, Load(source, source, None, refused=refused, reason=reason))
+        self.commits += 1
+
+    def _finish(self, group: Sequence[_Spans], error: BaseException | None) -> None:
+        with self._changed:
+            self._waiting_spans -= sum(len(entry.batch) for entry in group)
+        for entry in group:
+            # The client may have gone, and its future with it.
+            if entry.done.set_running_or_notify_cancel():
+                if error is None:
+                    entry.done.set_result(None)
+                else:
+                    entry.done.set_exception(error)
+
+    def _work(self, job: _Job) -> None:
+        if not job.done.set_running_or_notify_cancel():
+            return
+        try:
+            with self._reopening():
+                result = job.work(self._store)
+        except BaseException as error:
+            job.done.set_exception(error)
+        else:
+            job.done.set_result(result)
+
+    @contextlib.contextmanager
+    def _reopening(self) -> Iterator[None]:
+        """After DuckDB has given up on the file (a full disk), every statement fails until it is opened anew."""
+        if not self._is_usable:
+            try:
+                self._store = Store.open(self._store.path)
+            except ToolspendError as error:
+                raise Busy(str(error)) from error
+            self._is_usable = True
+        try:
+            yield
+        except StoreFailed:
+            with contextlib.suppress(Exception):
+                self._store.close()
+            self._is_usable = False
+            try:
+                self._store = Store.open(self._store.path)
+                self._is_usable = True
+            except StoreError as error:
+                _log.warning("%s", error)
+                time.sleep(0.5)
+            raise

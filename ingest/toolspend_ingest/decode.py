@@ -1,0 +1,164 @@
+"""OTLP bytes to span rows: pure, without limits on sizes, and a bad span costs only itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from . import otlp_json, otlp_protobuf, otlp_salvage
+from .otlp_values import BadSpan
+from .spans import SpanBatch
+
+Media: TypeAlias = Literal["protobuf", "json", "jsonl"]
+
+_OTHER_SIGNALS = ("resourceLogs", "resourceMetrics", "resourceProfiles", "resource_logs", "resource_metrics")
+_OTHER_SIGNAL_START = re.compile(r'\s*\{\s*"(?:' + "|".join(_OTHER_SIGNALS) + r')"')
+_NOT_OTLP = "not an OTLP request: it has no resourceSpans"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A record that was not loaded: where it is, and why, in one line."""
+
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}" if self.where else self.reason
+
+
+@dataclass
+class Decoded:
+    """What a payload held: spans, records refused, and how many payloads of logs or metrics were passed over."""
+
+    spans: SpanBatch = field(default_factory=SpanBatch)
+    refused: list[Refusal] = field(default_factory=list)
+    skipped: int = 0
+
+    def merge(self, other: Decoded) -> None:
+        """Add what another payload held."""
+        self.spans.extend(other.spans)
+        self.refused.extend(other.refused)
+        self.skipped += other.skipped
+
+
+def decode(payload: bytes, media: Media) -> Decoded:
+    """The spans of one OTLP payload: an ExportTraceServiceRequest as protobuf or JSON, or JSON lines of them."""
+    if media == "protobuf":
+        return decode_protobuf(payload)
+    if media == "jsonl":
+        return decode_lines(payload)
+    return decode_json(payload)
+
+
+def decode_protobuf(payload: bytes) -> Decoded:
+    """The spans of an ExportTraceServiceRequest; of a damaged one, those that are whole."""
+    decoded = _spans(payload)
+    if decoded.refused and not len(decoded.spans) and _is_other_signal(payload):
+        return Decoded(skipped=1)
+    return decoded
+
+
+def _spans(payload: bytes) -> Decoded:
+    decoded = Decoded()
+    try:
+        request = ExportTraceServiceRequest.FromString(payload)
+    except DecodeError:
+        for item in otlp_salvage.salvage(payload):
+            if isinstance(item, otlp_salvage.Damage):
+                decoded.refused.append(Refusal(f"byte {item.start}", item.reason))
+            else:
+                _add(decoded, otlp_protobuf.rows(item))
+        return decoded
+    if payload and not request.resource_spans:
+        decoded.refused.append(Refusal("", _NOT_OTLP))
+    for resource_spans in request.resource_spans:
+        _add(decoded, otlp_protobuf.rows(resource_spans))
+    return decoded
+
+
+def decode_lines(payload: bytes, first_line: int = 1) -> Decoded:
+    """The spans of JSON lines; `first_line` is the number of the payload's first line in its file."""
+    decoded = Decoded()
+    for number, line in enumerate(payload.split(b"\n"), first_line):
+        if line.strip():
+            decoded.merge(_document(line, f"line {number}"))
+    return decoded
+
+
+def decode_json(payload: bytes) -> Decoded:
+    """The spans of a JSON document: one request, or an array of them."""
+    if not payload.strip():
+        return Decoded()
+    return _document(payload, "")
+
+
+def _document(payload: bytes, where: str) -> Decoded:
+    decoded = Decoded()
+    try:
+        text = payload.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return _damaged(payload.decode("utf-8", "replace"), where, f"not UTF-8 at byte {error.start}")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        return _damaged(text, where, f"not valid JSON: {error.msg} at character {error.pos}")
+    except (RecursionError, ValueError) as error:
+        return _damaged(text, where, f"not usable JSON: {error}")
+    requests = document if isinstance(document, list) else [document]
+    for index, request in enumerate(requests):
+        place = where if not isinstance(document, list) else f"{where} item {index}".strip()
+        _request(decoded, request, place)
+    return decoded
+
+
+def _request(decoded: Decoded, request: object, where: str) -> None:
+    if not isinstance(request, Mapping):
+        decoded.refused.append(Refusal(where, _NOT_OTLP))
+    elif "resourceSpans" in request or "resource_spans" in request:
+        _add(decoded, otlp_json.rows(request), where)
+    elif any(signal in request for signal in _OTHER_SIGNALS):
+        decoded.skipped += 1
+    else:
+        decoded.refused.append(Refusal(where, _NOT_OTLP))
+
+
+def _damaged(text: str, where: str, reason: str) -> Decoded:
+    decoded = Decoded(refused=[Refusal(where, reason)])
+    if not _OTHER_SIGNAL_START.match(text):
+        _add(decoded, otlp_json.whole_spans(text), where)
+    return decoded
+
+
+def _add(decoded: Decoded, rows: Iterator[Any], where: str = "") -> None:
+    for row in rows:
+        if isinstance(row, BadSpan):
+            place = f"{where} {row.where}".strip()
+            decoded.refused.append(Refusal(place, str(row)))
+        else:
+            decoded.spans.add(row)
+
+
+def _is_other_signal(payload: bytes) -> bool:
+    """Whether the payload is an export of logs or metrics: protobuf says no names, so the fields must make sense."""
+    try:
+        logs = ExportLogsServiceRequest.FromString(payload)
+        records = [record for owner in logs.resource_logs for scope in owner.scope_logs for record in scope.log_records]
+        if records and all(record.time_unix_nano or record.observed_time_unix_nano for record in records):
+            return True
+    except DecodeError:
+        pass
+    try:
+        exported = ExportMetricsServiceRequest.FromString(payload)
+    except DecodeError:
+        return False
+    metrics = [each for owner in exported.resource_metrics for scope in owner.scope_metrics for each in scope.metrics]
+    return bool(metrics) and all(metric.WhichOneof("data") for metric in metrics)

@@ -1,0 +1,238 @@
+"""The derived rows, as the vocabularies make them and the pipeline completes them: one dataclass a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stored span with its JSON read."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+    name: str
+    kind: str
+    service: str | None
+    scope: str | None
+    started_at: datetime
+    ended_at: datetime
+    duration_ms: float
+    status: str
+    attributes: Mapping[str, Any]
+    events: list[Any] = field(default_factory=list)
+
+    def text(self, *names: str) -> str | None:
+        """The first of these attributes that is there, as text."""
+        return next((str(self.attributes[name]) for name in names if self.attributes.get(name) is not None), None)
+
+    def count(self, *names: str) -> int | None:
+        """The first of these attributes that is a whole number of 0 or more."""
+        for name in names:
+            value = self.attributes.get(name)
+            if isinstance(value, float) and value.is_integer():
+                value = int(value)
+            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+                return value
+        return None
+
+    def real(self, name: str) -> float | None:
+        """The attribute, where it is a number."""
+        value = self.attributes.get(name)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def flag(self, name: str) -> bool | None:
+        """The attribute, where it is true or false."""
+        value = self.attributes.get(name)
+        return value if isinstance(value, bool) else None
+
+
+@dataclass(slots=True)
+class LlmRequest:
+    """One row of `llm_requests`, without what the attribution adds."""
+
+    table: ClassVar[str] = "llm_requests"
+
+    request_id: str
+    trace_id: str
+    started_at: datetime
+    duration_ms: float
+    status: str
+    session_id: str = ""
+    service: str | None = None
+    agent: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    price_model: str | None = None
+    response_id: str | None = None
+    time_to_first_token_ms: float | None = None
+    input_tokens: int | None = None
+    uncached_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_5m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    web_searches: int | None = None
+    tools_offered: int | None = None
+    stop_reason: str | None = None
+    error_type: str | None = None
+    service_tier: str | None = None
+    user_id: str | None = None
+    tags: list[str] | None = None
+    compressed_tool: str | None = None
+    is_priced: bool = False
+    is_usage_known: bool = False
+
+
+@dataclass(slots=True)
+class Evidence:
+    """One row of `context_evidence`; `delta`, `restated`, `cache_marks` and `output` are JSON text."""
+
+    table: ClassVar[str] = "context_evidence"
+
+    request_id: str
+    trace_id: str
+    started_at: datetime
+    session_id: str = ""
+    base_request_id: str | None = None
+    delta: str | None = None
+    restated: str | None = None
+    segments: int | None = None
+    chars: int | None = None
+    cache_marks: str | None = None
+    output: str | None = None
+
+
+@dataclass(slots=True)
+class ToolCall:
+    """One row of `tool_calls`, without what the attribution adds."""
+
+    table: ClassVar[str] = "tool_calls"
+
+    trace_id: str
+    tool: str
+    started_at: datetime
+    status: str
+    session_id: str = ""
+    span_id: str | None = None
+    request_id: str | None = None
+    tool_call_id: str | None = None
+    tool_version: str | None = None
+    declared_version: str | None = None
+    server: str | None = None
+    service: str | None = None
+    batch_id: str | None = None
+    duration_ms: float | None = None
+    error_type: str | None = None
+    argument_chars: int | None = None
+    result_chars: int | None = None
+    raw_result_chars: int | None = None
+    has_side_effects: bool | None = None
+    is_on_critical_path: bool | None = None
+
+
+@dataclass(slots=True)
+class ToolBatch:
+    """One row of `tool_batches`."""
+
+    table: ClassVar[str] = "tool_batches"
+
+    batch_id: str
+    trace_id: str
+    started_at: datetime
+    calls: int
+    failed: int
+    session_id: str = ""
+    wall_ms: float | None = None
+    sequential_ms: float | None = None
+    speedup: float | None = None
+
+
+@dataclass(slots=True)
+class ToolSelection:
+    """One row of `tool_selections`, without what the attribution adds."""
+
+    table: ClassVar[str] = "tool_selections"
+
+    span_id: str
+    trace_id: str
+    started_at: datetime
+    session_id: str = ""
+    task_type: str | None = None
+    candidates: int | None = None
+    selected: int | None = None
+    offered_chars: int | None = None
+    avoided_chars: int | None = None
+
+
+@dataclass(slots=True)
+class Compression:
+    """One row of `compressions`, without what the attribution adds."""
+
+    table: ClassVar[str] = "compressions"
+
+    span_id: str
+    trace_id: str
+    started_at: datetime
+    session_id: str = ""
+    tool: str | None = None
+    tool_call_id: str | None = None
+    strategy: str | None = None
+    chars_before: int | None = None
+    chars_after: int | None = None
+
+
+@dataclass(slots=True)
+class SeenDefinition:
+    """One row of `tool_definitions`: a definition that a span names, in full or by its version only."""
+
+    table: ClassVar[str] = "tool_definitions"
+
+    tool: str
+    tool_version: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+    declared_version: str | None = None
+    description: str | None = None
+    input_schema: str | None = None
+    definition_chars: int | None = None
+
+
+@dataclass(slots=True)
+class Normalised:
+    """What one span says, in rows; most spans say nothing."""
+
+    request: LlmRequest | None = None
+    evidence: Evidence | None = None
+    tool_call: ToolCall | None = None
+    batch: ToolBatch | None = None
+    selection: ToolSelection | None = None
+    compression: Compression | None = None
+    definitions: list[SeenDefinition] = field(default_factory=list)
+
+
+_ARROW = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "datetime": pa.timestamp("us"),
+    "list[str]": pa.list_(pa.string()),
+}
+
+
+def to_arrow(kind: type[Any], rows: Iterable[Any]) -> pa.Table:
+    """Rows of one dataclass as a table of its columns."""
+    listed = list(rows)
+    columns = [(each.name, _ARROW[str(each.type).removesuffix(" | None")]) for each in fields(kind)]
+    return pa.Table.from_arrays(
+        [pa.array([getattr(row, name) for row in listed], type=arrow) for name, arrow in columns],
+        schema=pa.schema(columns),
+    )

@@ -1,0 +1,96 @@
+"""Context evidence, read as far as the pipeline needs it: which calls and results a request names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from toolspend import attributes as at
+
+from .rows import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One piece of a prompt or an output; see `toolspend.attributes` for the meaning."""
+
+    kind: str
+    chars: int
+    tool: str | None
+    id: str | None
+    flags: str
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a result says that its call failed."""
+        return at.FLAG_ERROR in self.flags
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the provider ran the tool itself."""
+        return at.FLAG_SERVER in self.flags
+
+
+def read(value: object) -> Segment | None:
+    """A segment from its JSON array; None for what is none."""
+    if not isinstance(value, list) or len(value) < 2 or not isinstance(value[0], str):
+        return None
+    if not isinstance(value[1], int) or isinstance(value[1], bool):
+        return None
+    rest = [*value[2:5], None, None, None]
+    tool, id_, flags = (str(each) if each is not None else None for each in rest[:3])
+    return Segment(value[0], value[1], tool, id_, flags or "")
+
+
+def outputs(evidence: Evidence) -> list[Segment]:
+    """What the response was made of."""
+    return [segment for item in _list(evidence.output) if (segment := read(item)) is not None]
+
+
+def spelled_out(evidence: Evidence) -> Iterator[Segment]:
+    """The segments of the prompt that the evidence names itself, and not as a repeat of an earlier request's."""
+    for item in _list(evidence.delta):
+        if (segment := read(item)) is not None:
+            yield segment
+    for run in _list(evidence.restated):
+        for item in run[1:] if isinstance(run, list) else ():
+            if (segment := read(item)) is not None:
+                yield segment
+
+
+def prompt_kinds(evidence: Mapping[str, Evidence]) -> dict[str, str]:
+    """The kind of every segment of each prompt, as one letter each, by request id; without those not fully known."""
+    known: dict[str, str] = {}
+    for row in sorted(evidence.values(), key=lambda row: (row.started_at, row.request_id)):
+        if row.delta is None:
+            continue
+        base = known.get(row.base_request_id or "")
+        parts = [_kinds(item, base) for item in _list(row.delta)]
+        if (whole := [part for part in parts if part is not None]) and len(whole) == len(parts):
+            known[row.request_id] = "".join(whole)
+    return known
+
+
+def _kinds(item: object, base: str | None) -> str | None:
+    if (segment := read(item)) is not None:
+        return segment.kind[:1] or at.SEGMENT_OTHER
+    repeat = _repeat(item)
+    if base is None or repeat is None or repeat[1] > len(base):
+        return None
+    return base[repeat[0] : repeat[1]]
+
+
+def _repeat(item: object) -> tuple[int, int] | None:
+    """From where and to where of the base a `[from, count]` item repeats; None for what is none."""
+    if not isinstance(item, list) or len(item) != 2:
+        return None
+    first, count = item
+    if type(first) is not int or type(count) is not int or first < 0 or count < 0:
+        return None
+    return first, first + count
+
+
+def _list(text: str | None) -> list[object]:
+    value = json.loads(text) if text is not None else []
+    return value if isinstance(value, list) else []

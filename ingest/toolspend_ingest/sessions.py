@@ -1,0 +1,226 @@
+"""What only a whole session shows: which request asked for a call, how it ended, and which calls ran together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from toolspend import attributes as at
+
+from . import segments
+from .rows import Evidence, LlmRequest, ToolBatch, ToolCall
+from .segments import Segment
+from .traces import is_same_tool
+
+PROVIDER_SERVER = "anthropic"
+"""`server` of a tool that the provider runs inside the request."""
+_TOOL_ERROR = "tool_error"
+_ASKED_FOR_TOOLS = {"tool_use", "tool_call", "tool_calls"}
+
+
+@dataclass(slots=True)
+class SessionRows:
+    """The rows of one session, of all its traces."""
+
+    requests: list[LlmRequest]
+    evidence: dict[str, Evidence]
+    tool_calls: list[ToolCall]
+    batches: list[ToolBatch]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A tool_use block and the request whose response made it."""
+
+    request: LlmRequest
+    segment: Segment
+
+
+def join(rows: SessionRows) -> SessionRows:
+    """The session's rows with calls tied to requests, calls without a span added, and batches made."""
+    requests = sorted(rows.requests, key=lambda row: (row.started_at, row.request_id))
+    ordered = [rows.evidence[row.request_id] for row in requests if row.request_id in rows.evidence]
+    asked = _asked(requests, rows.evidence)
+    results = _results(ordered)
+    versions = _versions(ordered)
+
+    calls = sorted(rows.tool_calls, key=lambda call: (call.started_at, call.span_id or ""))
+    _tie(calls, asked)
+    claimed = {call.tool_call_id for call in calls}
+    calls += [_without_span(each, id_) for id_, each in asked.items() if id_ not in claimed]
+    for call in calls:
+        own = asked.get(call.tool_call_id or "")
+        _complete(call, own.segment if own is not None else None, results.get(call.tool_call_id or ""), versions)
+    batches = rows.batches + list(_batches_of_requests(calls, asked))
+    _measure(batches, calls)
+    _mark_critical(calls)
+    kinds = segments.prompt_kinds(rows.evidence)
+    for request in requests:
+        if request.request_id in kinds and rows.evidence[request.request_id].segments is not None:
+            request.tools_offered = kinds[request.request_id].count(at.SEGMENT_DEFINITION)
+    return SessionRows(requests, rows.evidence, calls, batches)
+
+
+def _asked(requests: Sequence[LlmRequest], evidence: Mapping[str, Evidence]) -> dict[str, _Asked]:
+    """The calls that responses made, by their ids, in order."""
+    found: dict[str, _Asked] = {}
+    silent: LlmRequest | None = None
+    for request in requests:
+        row = evidence.get(request.request_id)
+        if row is not None and silent is not None:
+            # A response that said nothing of its content: its calls are the new ones of the next prompt.
+            for segment in segments.spelled_out(row):
+                if segment.kind == at.SEGMENT_CALL and segment.id:
+                    found.setdefault(segment.id, _Asked(silent, segment))
+            silent = None
+        if row is not None and row.output is not None:
+            for segment in segments.outputs(row):
+                if segment.kind == at.SEGMENT_CALL and segment.id:
+                    found.setdefault(segment.id, _Asked(request, segment))
+        elif request.stop_reason in _ASKED_FOR_TOOLS:
+            silent = request
+    return found
+
+
+def _results(evidence: Sequence[Evidence]) -> dict[str, list[Segment]]:
+    """The result of each call, as first sent: several segments where it holds images or documents."""
+    found: dict[str, list[Segment]] = {}
+    for row in evidence:
+        here: dict[str, list[Segment]] = defaultdict(list)
+        for segment in (*segments.spelled_out(row), *segments.outputs(row)):
+            if segment.kind == at.SEGMENT_RESULT and segment.id and segment.id not in found:
+                here[segment.id].append(segment)
+        found.update(here)
+    return found
+
+
+def _versions(evidence: Sequence[Evidence]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in evidence:
+        for segment in segments.spelled_out(row):
+            if segment.kind == at.SEGMENT_DEFINITION and segment.tool and segment.id:
+                found[segment.tool].add(segment.id)
+    return found
+
+
+def _tie(calls: Sequence[ToolCall], asked: Mapping[str, _Asked]) -> None:
+    """Tie runs to the requests that asked: by the call's id, else to the latest open call of the tool's name."""
+    open_calls = dict(asked)
+    for call in calls:
+        if call.tool_call_id is not None and call.tool_call_id in asked:
+            call.request_id = asked[call.tool_call_id].request.request_id
+            open_calls.pop(call.tool_call_id, None)
+    for call in calls:
+        if call.tool_call_id is None and (id_ := _latest_open(call, open_calls)) is not None:
+            call.tool_call_id = id_
+            call.tool = open_calls[id_].segment.tool or call.tool
+            call.request_id = open_calls.pop(id_).request.request_id
+
+
+def _latest_open(call: ToolCall, open_calls: Mapping[str, _Asked]) -> str | None:
+    fitting = [
+        (_end(each.request), -index, id_)
+        for index, (id_, each) in enumerate(open_calls.items())
+        if not each.segment.is_server
+        and is_same_tool(each.segment.tool or "", call.tool)
+        and each.request.started_at <= call.started_at
+    ]
+    return max(fitting)[2] if fitting else None
+
+
+def _without_span(asked: _Asked, call_id: str) -> ToolCall:
+    request = asked.request
+    return ToolCall(
+        trace_id=request.trace_id,
+        session_id=request.session_id,
+        tool=asked.segment.tool or "",
+        started_at=_end(request),
+        status="unset",
+        request_id=request.request_id,
+        tool_call_id=call_id,
+        server=PROVIDER_SERVER if asked.segment.is_server else None,
+        service=request.service,
+    )
+
+
+def _complete(
+    call: ToolCall, asked: Segment | None, result: list[Segment] | None, versions: Mapping[str, set[str]]
+) -> None:
+    if call.argument_chars is None and asked is not None:
+        call.argument_chars = asked.chars
+    if result is not None:
+        if call.result_chars is None:
+            call.result_chars = sum(segment.chars for segment in result)
+        if any(segment.is_error for segment in result):
+            call.error_type = call.error_type or _TOOL_ERROR
+            call.status = "error"
+        elif call.status == "unset":
+            call.status = "ok"
+    if call.tool_version is None and len(versions.get(call.tool, ())) == 1:
+        (call.tool_version,) = versions[call.tool]
+    if call.server is None and call.tool.startswith("mcp__") and call.tool.count("__") >= 2:
+        call.server = call.tool.split("__", 2)[1]
+
+
+def _batches_of_requests(calls: Iterable[ToolCall], asked: Mapping[str, _Asked]) -> Iterator[ToolBatch]:
+    """A batch for each response with several calls of the client's tools whose runs say no batch of their own."""
+    groups: dict[str, list[ToolCall]] = defaultdict(list)
+    for call in calls:
+        own = asked.get(call.tool_call_id or "")
+        if call.request_id is not None and not (own is not None and own.segment.is_server):
+            groups[call.request_id].append(call)
+    for request_id, group in groups.items():
+        if len({call.tool_call_id for call in group}) < 2 or any(call.batch_id is not None for call in group):
+            continue
+        for call in group:
+            call.batch_id = request_id
+        first = min(group, key=lambda call: call.started_at)
+        own = asked.get(first.tool_call_id or "")
+        yield ToolBatch(
+            batch_id=request_id,
+            trace_id=own.request.trace_id if own is not None else first.trace_id,
+            session_id=first.session_id,
+            started_at=first.started_at,
+            calls=len(group),
+            failed=sum(call.status == "error" for call in group),
+        )
+
+
+def _measure(batches: Iterable[ToolBatch], calls: Iterable[ToolCall]) -> None:
+    """How long each batch took, and how long its calls would have taken one after the other."""
+    members: dict[str, list[ToolCall]] = defaultdict(list)
+    for call in calls:
+        if call.batch_id is not None:
+            members[call.batch_id].append(call)
+    for batch in batches:
+        group = members[batch.batch_id]
+        batch.calls = batch.calls or len(group)
+        if not group or any(call.duration_ms is None for call in group):
+            continue
+        batch.sequential_ms = sum(call.duration_ms or 0.0 for call in group)
+        if batch.wall_ms is None:
+            first, last = min(call.started_at for call in group), max(_call_end(call) for call in group)
+            batch.wall_ms = (last - first) / timedelta(milliseconds=1)
+        batch.speedup = batch.sequential_ms / batch.wall_ms if batch.wall_ms else None
+
+
+def _mark_critical(calls: Iterable[ToolCall]) -> None:
+    """A run that nothing ran beside is waited for; of a batch, the one that ends last is."""
+    groups: dict[str, list[ToolCall]] = defaultdict(list)
+    for call in calls:
+        if call.duration_ms is not None:
+            groups[call.batch_id or f"alone {call.span_id}"].append(call)
+    for group in groups.values():
+        last = max(group, key=lambda call: (_call_end(call), call.span_id or ""))
+        for call in group:
+            call.is_on_critical_path = call is last
+
+
+def _end(request: LlmRequest) -> datetime:
+    return request.started_at + timedelta(milliseconds=request.duration_ms)
+
+
+def _call_end(call: ToolCall) -> datetime:
+    return call.started_at + timedelta(milliseconds=call.duration_ms or 0.0)

@@ -1,0 +1,77 @@
+"""The spool: files that instrumented processes append frames to, each locked by its writer for as long as it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import Chunk
+from .framed import framed_chunks
+
+SUFFIX = ".spool"
+
+
+class SpoolFile:
+    """One writer's file. When its writer is gone and all of it is stored, it is deleted."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read_to: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name; names are never used twice."""
+        return self._path.name
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk; 0 when the file is gone."""
+        try:
+            return self._path.stat().st_size
+        except OSError:
+            return 0
+
+    def chunks(self, stored: tuple[str, int] | None) -> Iterator[Chunk]:
+        """What was written since the stored position."""
+        start = stored[1] if stored is not None else 0
+        try:
+            with self._path.open("rb") as file:
+                # Asked before reading: after the lock is free, nothing more is written.
+                is_final = _is_free(file.fileno())
+                file.seek(start)
+                data = file.read()
+        except FileNotFoundError:
+            return
+        position = start
+        for chunk in framed_chunks(data, start, is_final=is_final, identify=lambda _: self.name):
+            yield chunk
+            position = chunk.position
+        self._read_to = position
+
+    def finish(self) -> None:
+        """Delete the file, where its writer is gone and nothing of it is left to read."""
+        if self._read_to is None:
+            return
+        try:
+            with self._path.open("rb") as file:
+                if _is_free(file.fileno()) and os.fstat(file.fileno()).st_size <= self._read_to:
+                    self._path.unlink(missing_ok=True)
+        except OSError:
+            # It stays, and is found wholly read the next time.
+            return
+
+
+def spool_files(folder: Path) -> list[SpoolFile]:
+    """The spool's files, the oldest first; none where there is no spool."""
+    return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()]
+
+
+def _is_free(fd: int) -> bool:
+    """Whether no writer holds the file."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

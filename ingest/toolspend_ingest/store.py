@@ -1,0 +1,286 @@
+"""The store: one DuckDB file. This is the only module that opens it to write."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+from . import pipeline, prices, schema
+from .attribution import run as attribution
+from .errors import (
+    StoreFailed,
+    StoreLocked,
+    StoreMissing,
+    StoreOutdated,
+    StoreTooNew,
+    StoreUnreadable,
+)
+from .spans import SpanBatch
+
+DERIVATION = "1"
+"""Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
+
+_TRACES_AT_ONCE = 5_000
+_PID = re.compile(r"\(PID (\d+)\)")
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "python_enable_replacements": "false",
+    "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
+}
+_MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of a batch: spans stored, and spans that were there already."""
+
+    spans: int
+    duplicates: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """Where a batch comes from and how its reading went, for `ingest_log` and `source_positions`.
+
+    `position` is in bytes (None: the source has no position, as a network request); `reason` says what was refused.
+    """
+
+    source: str
+    identity: str
+    position: int | None
+    refused: int = 0
+    dropped: int = 0
+    reason: str | None = None
+
+
+class Store:
+    """A DuckDB file with the relations that are documented as public; one thread writes, readers take cursors."""
+
+    def __init__(self, path: Path, con: duckdb.DuckDBPyConnection, *, is_read_only: bool) -> None:
+        self.path = path
+        self.is_read_only = is_read_only
+        self._con = con
+        self._file: FileIO | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False, prices_file: Path | None = None) -> Store:
+        """Open the store at `path`, made and migrated where needed; raises a `StoreError` or `PricesInvalid`.
+
+        `prices_file` is the user's prices.toml; None means the one in TOOLSPEND_HOME, where it exists.
+        """
+        if read_only and not path.exists():
+            raise StoreMissing(path)
+        con = _connect(path, read_only=read_only)
+        store = cls(path, con, is_read_only=read_only)
+        try:
+            store._prepare(prices_file)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same data, for one reading thread."""
+        cursor = self._con.cursor()
+        cursor.execute("set enable_progress_bar = false")
+        return cursor
+
+    def position(self, source: str) -> tuple[str, int] | None:
+        """What made the source the same when it was last read, and how many bytes of it are stored."""
+        row = self._con.execute(
+            "select identity, position from source_positions where source = ? order by position desc", [source]
+        ).fetchone()
+        return (str(row[0]), int(row[1])) if row else None
+
+    def has_read(self, identity: str, position: int) -> bool:
+        """Whether a source of this identity was read to this position, whatever it was called."""
+        found = self._con.execute(
+            "select 1 from source_positions where identity = ? and position = ?", [identity, position]
+        ).fetchone()
+        return found is not None
+
+    def append(self, batch: SpanBatch, source: str, identity: str, position: int | None) -> Appended:
+        """Store a batch and all that follows from it in one transaction; returns once it is on disk."""
+        return self.append_load(batch, Load(source, identity, position))
+
+    def append_load(self, batch: SpanBatch, load: Load) -> Appended:
+        """Like `append`, with what was refused or dropped on the way."""
+        with self._transaction():
+            appended = self._insert(batch.unique(), len(batch))
+            now = datetime.now(UTC).replace(tzinfo=None)
+            if load.position is not None:
+                self._con.execute("delete from source_positions where source = ?", [load.source])
+                self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
+            if len(batch) or load.refused or load.dropped or load.reason:
+                self._con.execute(
+                    schema.query("log_load"),
+                    [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
+                )
+        return appended
+
+    def rederive(self) -> None:
+        """Compute every derived row again from the spans and prices, in one transaction."""
+        with self._transaction():
+            self._derive_all()
+
+    def snapshot(self, to: Path) -> None:
+        """Put a consistent copy of the store at `to`; readers of an older copy there keep theirs."""
+        with self._failing_as_store():
+            self._con.execute("checkpoint")
+            to.parent.mkdir(parents=True, exist_ok=True)
+            partial = to.with_name(f"{to.name}.{os.getpid()}.part")
+            try:
+                self._copy(partial)
+                partial.replace(to)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._con.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _copy(self, to: Path) -> None:
+        # POSIX drops a process's lock on a file when any descriptor of it is closed, and with it DuckDB's guard
+        # against a second process that writes: so the one that copies stays open as long as the store.
+        if self._file is None:
+            self._file = self.path.open("rb", buffering=0)
+        self._file.seek(0)
+        with to.open("wb") as copy:
+            shutil.copyfileobj(self._file, copy, 1 << 20)
+
+    def _prepare(self, prices_file: Path | None) -> None:
+        self._con.execute("set enable_progress_bar = false")
+        known = schema.migrations()[-1].version
+        found = self._schema_version()
+        if found > known:
+            raise StoreTooNew(self.path, found, known)
+        if self.is_read_only:
+            if found < known:
+                raise StoreOutdated(self.path, found, known)
+            return
+        with self._transaction():
+            self._migrate(found)
+            if self._fact("schema") != schema.fingerprint():
+                for statement in schema.views().values():
+                    self._con.execute(statement)
+                self._con.execute(schema.comments())
+                self._set_fact("schema", schema.fingerprint())
+            made_with = f"{DERIVATION} {self._load_prices(prices_file)}"
+            if self._fact("derivation") != made_with:
+                self._derive_all()
+                self._set_fact("derivation", made_with)
+
+    def _schema_version(self) -> int:
+        exists = self._con.execute("select 1 from duckdb_tables() where table_name = 'migrations'").fetchone()
+        if not exists:
+            return 0
+        row = self._con.execute("select max(version) from migrations").fetchone()
+        return int(row[0]) if row and row[0] is not None else 0
+
+    def _migrate(self, found: int) -> None:
+        self._con.execute(_MIGRATIONS_TABLE)
+        for migration in schema.migrations():
+            if migration.version > found:
+                self._con.execute(migration.sql)
+                self._con.execute("insert into migrations values (?, ?)", [migration.version, migration.name])
+
+    def _load_prices(self, prices_file: Path | None) -> str:
+        overrides = prices.read_overrides(prices_file if prices_file is not None else prices.default_file())
+        fingerprint = prices.fingerprint(overrides)
+        if self._fact("prices") != fingerprint:
+            prices.load(self._con, overrides)
+            self._set_fact("prices", fingerprint)
+        return fingerprint
+
+    def _fact(self, name: str) -> str | None:
+        row = self._con.execute("select value from store_facts where name = ?", [name]).fetchone()
+        return str(row[0]) if row else None
+
+    def _set_fact(self, name: str, value: str) -> None:
+        self._con.execute("delete from store_facts where name = ?", [name])
+        self._con.execute("insert into store_facts values (?, ?)", [name, value])
+
+    def _insert(self, unique: SpanBatch, received: int) -> Appended:
+        if not len(unique):
+            return Appended(0, 0)
+        bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
+        self._con.register("incoming", unique.to_arrow())
+        try:
+            replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
+            inserted = _count(self._con.execute(schema.query("insert_new_spans"), bounds))
+        finally:
+            self._con.unregister("incoming")
+        if inserted:
+            self._derive(sorted({row.trace_id for row in unique}))
+        new = inserted - replaced
+        return Appended(new, received - new)
+
+    def _derive(self, trace_ids: Sequence[str]) -> list[str]:
+        derived = pipeline.derive(self._con, trace_ids)
+        attribution.attribute_sessions(self._con, derived.session_ids)
+        return derived.trace_ids
+
+    def _derive_all(self) -> None:
+        pending = dict.fromkeys(row[0] for row in self._con.execute(schema.query("traces_in_order")).fetchall())
+        while pending:
+            for trace_id in self._derive(list(pending)[:_TRACES_AT_ONCE]):
+                pending.pop(trace_id, None)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._failing_as_store():
+            self._con.execute("begin transaction")
+            try:
+                yield
+                self._con.execute("commit")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self._con.execute("rollback")
+                raise
+
+    @contextlib.contextmanager
+    def _failing_as_store(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.FatalException, duckdb.IOException, OSError) as error:
+            raise StoreFailed(self.path, str(error)) from error
+
+
+def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
+    except duckdb.Error as error:
+        text = str(error)
+        if "lock on file" in text:
+            holder = _PID.search(text)
+            raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
+        raise StoreUnreadable(path, text) from error
+    except OSError as error:
+        raise StoreUnreadable(path, error.strerror or str(error)) from error
+
+
+def _count(result: duckdb.DuckDBPyConnection) -> int:
+    row = result.fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,163 @@
+"""The rows of one trace: its spans in the words of their dialects, each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from . import vocabularies
+from .rows import (
+    Compression,
+    Evidence,
+    LlmRequest,
+    Normalised,
+    SeenDefinition,
+    Span,
+    ToolBatch,
+    ToolCall,
+    ToolSelection,
+)
+from .trees import Tree
+
+_FOLDED = (
+    "tool_call_id",
+    "tool_version",
+    "declared_version",
+    "server",
+    "batch_id",
+    "error_type",
+    "argument_chars",
+    "result_chars",
+    "raw_result_chars",
+    "has_side_effects",
+)
+
+
+@dataclass(slots=True)
+class TraceRows:
+    """Derived rows, before what only the whole session shows is joined."""
+
+    requests: list[LlmRequest] = field(default_factory=list)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    """By request id."""
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    batches: list[ToolBatch] = field(default_factory=list)
+    selections: list[ToolSelection] = field(default_factory=list)
+    compressions: list[Compression] = field(default_factory=list)
+    definitions: list[SeenDefinition] = field(default_factory=list)
+
+    def sessions(self) -> set[str]:
+        """The sessions that the rows belong to."""
+        named = {request.session_id for request in self.requests} | {call.session_id for call in self.tool_calls}
+        named |= {batch.session_id for batch in self.batches} | {row.session_id for row in self.selections}
+        return named | {compression.session_id for compression in self.compressions}
+
+    def drop_request(self, request_id: str) -> None:
+        """Forget a request that another span tells better."""
+        self.requests = [row for row in self.requests if row.request_id != request_id]
+        self.evidence.pop(request_id, None)
+
+
+def trace_rows(spans: Sequence[Span]) -> TraceRows:
+    """The rows of a trace's spans, in any order."""
+    ordered = sorted(spans, key=lambda span: (span.started_at, span.span_id))
+    tree = Tree(ordered)
+    said = {span.span_id: vocabularies.normalise(span) for span in ordered}
+    rows = TraceRows()
+    for span in ordered:
+        _add(rows, span, said[span.span_id], tree, said)
+    rows.tool_calls = _folded(ordered, said, tree)
+    _fold_requests(rows, ordered, said, tree)
+    return rows
+
+
+def richness(request: LlmRequest, evidence: Evidence | None) -> tuple[bool, bool, int]:
+    """How much a span says of a request: the fullest of several for one response is billed."""
+    filled = sum(getattr(request, each.name) is not None for each in fields(request))
+    return request.is_usage_known, evidence is not None, filled
+
+
+def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: dict[str, Normalised]) -> None:
+    session_id = tree.session_id(span)
+    if (request := normalised.request) is not None:
+        request.session_id = session_id
+        request.agent = request.agent or tree.agent(span)
+        request.user_id, request.tags = tree.user_id(span), tree.tags(span)
+        request.compressed_tool = next(
+            (found.tool for above in tree.ancestors(span) if (found := said[above.span_id].compression) is not None),
+            None,
+        )
+        rows.requests.append(request)
+        if normalised.evidence is not None:
+            normalised.evidence.session_id = session_id
+            rows.evidence[request.request_id] = normalised.evidence
+    if normalised.tool_call is not None:
+        normalised.tool_call.session_id = session_id
+        if normalised.tool_call.batch_id is None:
+            above = (said[each.span_id].batch for each in tree.ancestors(span))
+            normalised.tool_call.batch_id = next((batch.batch_id for batch in above if batch is not None), None)
+    if normalised.batch is not None:
+        normalised.batch.session_id = session_id
+        rows.batches.append(normalised.batch)
+    if normalised.selection is not None:
+        normalised.selection.session_id = session_id
+        rows.selections.append(normalised.selection)
+    if (compression := normalised.compression) is not None:
+        compression.session_id = session_id
+        if compression.tool_call_id is None:
+            calls = (said[above.span_id].tool_call for above in tree.ancestors(span))
+            owner = next((call for call in calls if call is not None), None)
+            compression.tool_call_id = owner.tool_call_id if owner is not None else None
+        rows.compressions.append(compression)
+    rows.definitions.extend(normalised.definitions)
+
+
+def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> list[ToolCall]:
+    """Each run of a tool once: what lies within it and tells of the same call completes the outermost span's row."""
+    kept: list[ToolCall] = []
+    outer_of: dict[str, ToolCall] = {}
+    depths = {span.span_id: sum(1 for _ in tree.ancestors(span)) for span in spans if said[span.span_id].tool_call}
+    runs = [(span, call) for span in spans if (call := said[span.span_id].tool_call) is not None]
+    for span, call in sorted(runs, key=lambda run: depths[run[0].span_id]):
+        above = next((each.span_id for each in tree.ancestors(span) if each.span_id in depths), None)
+        outer = outer_of.get(above) if above is not None else None
+        if outer is not None and _is_same_call(call, outer):
+            _complete(outer, call)
+            outer_of[span.span_id] = outer
+        else:
+            outer_of[span.span_id] = call
+            kept.append(call)
+    return sorted(kept, key=lambda call: (call.started_at, call.span_id or ""))
+
+
+def _is_same_call(inner: ToolCall, outer: ToolCall) -> bool:
+    if inner.tool_call_id is not None and outer.tool_call_id is not None:
+        return inner.tool_call_id == outer.tool_call_id
+    return is_same_tool(inner.tool, outer.tool)
+
+
+def is_same_tool(one: str, other: str) -> bool:
+    """Whether two names are of one tool: `mcp__server__tool` is what some agents call the server's `tool`."""
+    return one == other or one.endswith(f"__{other}") or other.endswith(f"__{one}")
+
+
+def _complete(outer: ToolCall, inner: ToolCall) -> None:
+    for name in _FOLDED:
+        if getattr(outer, name) is None:
+            setattr(outer, name, getattr(inner, name))
+    if outer.status == "unset":
+        outer.status = inner.status
+
+
+def _fold_requests(rows: TraceRows, spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> None:
+    """Two spans for one request, one within the other, where no response id says so: the fuller one stays."""
+    for span in spans:
+        inner = said[span.span_id].request
+        if inner is None:
+            continue
+        above = (said[each.span_id].request for each in tree.ancestors(span))
+        outer = next((request for request in above if request is not None), None)
+        if outer is None or (inner.response_id and outer.response_id):
+            continue
+        poorer = min(outer, inner, key=lambda request: richness(request, rows.evidence.get(request.request_id)))
+        rows.drop_request(poorer.request_id)

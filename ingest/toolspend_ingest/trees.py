@@ -1,0 +1,69 @@
+"""One trace as a tree: what a span inherits from those above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+from toolspend import attributes as at
+
+from .rows import Span
+
+SESSION_ATTRIBUTES = (at.SESSION_ID, at.CONVERSATION_ID, at.SESSION_ID_STANDARD)
+"""What names a session, the strongest first."""
+
+_T = TypeVar("_T")
+
+
+class Tree:
+    """The spans of a trace by their parents; a parent that never arrived is no parent."""
+
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self.spans = spans
+        self._by_id = {span.span_id: span for span in spans}
+        self._sessions = {name: {value for span in spans if (value := span.text(name))} for name in SESSION_ATTRIBUTES}
+
+    def ancestors(self, span: Span) -> Iterator[Span]:
+        """The spans above this one, the nearest first; a ring of parents ends where it closes."""
+        seen = {span.span_id}
+        parent = self._by_id.get(span.parent_span_id or "")
+        while parent is not None and parent.span_id not in seen:
+            seen.add(parent.span_id)
+            yield parent
+            parent = self._by_id.get(parent.parent_span_id or "")
+
+    def nearest(self, span: Span, get: Callable[[Span], _T | None]) -> _T | None:
+        """What the span itself has, else the nearest above it that has it."""
+        own = get(span)
+        if own is not None:
+            return own
+        return next((value for each in self.ancestors(span) if (value := get(each)) is not None), None)
+
+    def session_id(self, span: Span) -> str:
+        """The session: named by the span or above it, or the only one that its trace names, else the trace."""
+        for name in SESSION_ATTRIBUTES:
+            if not self._sessions[name]:
+                continue
+            inherited = (found for each in (span, *self.ancestors(span)) if (found := each.text(name)))
+            if (session := next(inherited, None)) is not None:
+                return session
+            if len(self._sessions[name]) == 1:
+                return next(iter(self._sessions[name]))
+        return span.trace_id
+
+    def user_id(self, span: Span) -> str | None:
+        """Whom the work was for."""
+        return self.nearest(span, lambda each: each.text(at.USER_ID))
+
+    def agent(self, span: Span) -> str | None:
+        """The agent that the span belongs to."""
+        return self.nearest(span, lambda each: each.text(at.AGENT_NAME))
+
+    def tags(self, span: Span) -> list[str] | None:
+        """The tags of the session."""
+        return self.nearest(span, _tags)
+
+
+def _tags(span: Span) -> list[str] | None:
+    value = span.attributes.get(at.SESSION_TAGS)
+    return [str(each) for each in value] if isinstance(value, list) else None

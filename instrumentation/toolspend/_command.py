@@ -1,0 +1,22 @@
+"""The console script: the command line comes with the dashboard's extra."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from typing import Final
+
+_INSTALL: Final = "toolspend: this command needs the dashboard: pip install 'toolspend[dashboard]'"
+_NEEDED: Final = ("duckdb", "genai_prices", "numpy", "pandas", "plotly", "pyarrow", "rich", "starlette", "streamlit",
+                  "typer", "uvicorn")  # fmt: skip
+
+
+def main() -> int:
+    """Runs the command line; its exit code. Says how to install it where it is missing."""
+    if any(importlib.util.find_spec(name) is None for name in (*_NEEDED, "toolspend_dashboard")):
+        print(_INSTALL, file=sys.stderr)
+        return 1
+    from toolspend_dashboard import cli
+
+    cli.main()
+    return 0

@@ -1,0 +1,71 @@
+"""Our failures never reach the caller."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, ParamSpec, TypeVar
+
+from . import _stats
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+logger: Final = logging.getLogger("toolspend")
+
+
+class guarded:  # noqa: N801 (used as a keyword: `with guarded("spool"):`)
+    """Swallows an `Exception` of ours: logged once per `where`, counted in `stats()["failures"]`.
+
+    Also a decorator, of a function that then returns None where it failed. Under pytest the exception is raised, so
+    that our bugs show, unless `TOOLSPEND_SWALLOW=1`. What is no `Exception` (a cancellation, an exit) always passes.
+    """
+
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is None or not isinstance(error, Exception):
+            return False
+        record_failure(self.where, error)
+        return not _is_raising()
+
+    def __call__(self, function: Callable[P, R]) -> Callable[P, R | None]:
+        """`function`, returning None where it failed."""
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
+            try:
+                return function(*args, **kwargs)
+            except Exception as error:
+                record_failure(self.where, error)
+                if _is_raising():
+                    raise
+                return None
+
+        return call
+
+
+def record_failure(where: str, error: BaseException) -> None:
+    """Counts a failure at `where`, and logs the first of them there, without its message (which may hold content)."""
+    if _stats.count_failure(where):
+        logger.warning(
+            "toolspend: %s failed with %s; the application is not affected. Further failures there are only counted.",
+            where,
+            type(error).__qualname__,
+            exc_info=error if logger.isEnabledFor(logging.DEBUG) else None,
+        )
+
+
+def _is_raising() -> bool:
+    return "PYTEST_VERSION" in os.environ and os.environ.get("TOOLSPEND_SWALLOW") != "1"

@@ -1,0 +1,84 @@
+"""Who and what a piece of work belongs to."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from contextvars import Token
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_KEY: Final = otel_context.create_key("toolspend.session")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as spans carry it."""
+
+    id: str
+    user: str | None
+    tags: tuple[str, ...]
+
+
+class session:  # noqa: N801 (used as a keyword: `with toolspend.session("ticket-4711"):`)
+    """Marks the work within it as belonging to session `id`: `with`, `async with`, or a decorator. Sessions nest.
+
+    It travels in the OpenTelemetry context, so it reaches wherever spans find their parents.
+    """
+
+    def __init__(self, id: str, *, user: str | None = None, tags: Sequence[str] = ()) -> None:
+        names = (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
+        self._session = Session(str(id), None if user is None else str(user), names)
+        self._tokens: list[Token[Context]] = []
+
+    def __enter__(self) -> session:
+        self._tokens.append(otel_context.attach(otel_context.set_value(_KEY, self._session)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        otel_context.detach(self._tokens.pop())
+
+    async def __aenter__(self) -> session:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, function: F) -> F:
+        """`function`, sync or async, with each of its calls in this session."""
+        given = self._session
+
+        def fresh() -> session:
+            return session(given.id, user=given.user, tags=given.tags)
+
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def call_async(*args: Any, **kwargs: Any) -> Any:
+                with fresh():
+                    return await function(*args, **kwargs)
+
+            return cast("F", call_async)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with fresh():
+                return function(*args, **kwargs)
+
+        return cast("F", call)
+
+
+def current(context: Context | None = None) -> Session | None:
+    """The session of `context`, or of the running code."""
+    return cast("Session | None", otel_context.get_value(_KEY, context))

@@ -1,0 +1,161 @@
+"""Every span name and attribute that this project writes or reads, once.
+
+The names of the OpenTelemetry GenAI conventions come first; what they have no name for is under `toolspend.`.
+Ingestion reads the names from here, so that the two ends of the wire cannot drift apart.
+
+Evidence (the `toolspend.context.*` and `toolspend.output.*` attributes) is JSON text made of *segments*. A segment
+is one piece of a prompt or of an output, `[kind, chars, tool, id, flags, utf8_bytes]`, with trailing nulls left out:
+
+- `kind`: one of the `SEGMENT_*` letters below.
+- `chars`: its length in characters, taken before any truncation. For an image or a document, of its encoded data.
+- `tool`: the tool's name as the model sees it, for a definition, a call or a result.
+- `id`: the tool call's id for a call or a result, the version (hash of the definition) for a definition.
+- `flags`: letters out of `FLAG_*`, or null.
+- `utf8_bytes`: its length in UTF-8, only where that differs from `chars`.
+
+No segment holds content.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCOPE: Final = "toolspend"
+
+# --- OpenTelemetry semantic conventions -----------------------------------------------------------------------------
+OPERATION: Final = "gen_ai.operation.name"
+PROVIDER: Final = "gen_ai.provider.name"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+AGENT_NAME: Final = "gen_ai.agent.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"
+THINKING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_RESULT: Final = "gen_ai.tool.call.result"
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+ERROR_TYPE: Final = "error.type"
+HTTP_STATUS: Final = "http.response.status_code"
+SESSION_ID_STANDARD: Final = "session.id"
+USER_ID: Final = "user.id"
+SERVICE_NAME: Final = "service.name"
+MCP_METHOD: Final = "mcp.method.name"
+
+OPERATION_CHAT: Final = "chat"
+OPERATION_TOOL: Final = "execute_tool"
+OPERATION_AGENT: Final = "invoke_agent"
+
+# --- What anthropic's own spans add (scope `com.anthropic.sdk.python`) ----------------------------------------------
+ANTHROPIC_SCOPE: Final = "com.anthropic.sdk.python"
+ANTHROPIC_CACHE_WRITE_5M: Final = "anthropic.usage.cache_creation.ephemeral_5m_input_tokens"
+ANTHROPIC_CACHE_WRITE_1H: Final = "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"
+ANTHROPIC_SERVICE_TIER: Final = "anthropic.response.service_tier"
+ANTHROPIC_STOP_REASON: Final = "anthropic.message.stop_reason"
+
+# --- Spans of this project ------------------------------------------------------------------------------------------
+SPAN_EXECUTE_TOOL: Final = "execute_tool"
+SPAN_EXECUTE_TOOLS: Final = "execute_tools"
+SPAN_SELECT_TOOLS: Final = "select_tools"
+SPAN_COMPRESS_RESULT: Final = "compress_result"
+
+# Values of `gen_ai.operation.name` for the three spans that the conventions have no operation for.
+OPERATION_BATCH: Final = "execute_tools"
+OPERATION_SELECT: Final = "select_tools"
+OPERATION_COMPRESS: Final = "compress_result"
+
+# --- Session --------------------------------------------------------------------------------------------------------
+SESSION_ID: Final = "toolspend.session.id"
+SESSION_TAGS: Final = "toolspend.session.tags"
+
+# --- Context evidence, on the span of a model request ---------------------------------------------------------------
+CONTEXT_BASE: Final = "toolspend.context.base"
+"""Span id (16 hex digits) of the earlier request of the same session that `CONTEXT_DELTA` builds on; absent on a
+keyframe, whose delta is the whole prompt."""
+CONTEXT_DELTA: Final = "toolspend.context.delta"
+"""The prompt in its order (tools, system, messages), as a JSON array. An item `[from, count]` of two integers repeats
+`count` segments of the base from index `from`; any other item is a segment that the base did not have there."""
+CONTEXT_RESTATED: Final = "toolspend.context.restated"
+"""JSON array of `[index, segment, ...]`: consecutive segments of this prompt from `index` on, said again although
+the base had them, so that the loss of a span is made good within a few requests."""
+CONTEXT_SEGMENTS: Final = "toolspend.context.segments"
+"""How many segments the prompt has."""
+CONTEXT_CHARS: Final = "toolspend.context.chars"
+"""How many characters the prompt's segments have together."""
+CONTEXT_CACHE_MARKS: Final = "toolspend.context.cache_marks"
+"""JSON array of `[index, ttl]`: the segments that carry a cache breakpoint, with `"5m"` or `"1h"`."""
+OUTPUT_SEGMENTS: Final = "toolspend.output.segments"
+"""What the response was made of, as a JSON array of segments."""
+TOOL_DEFINITIONS: Final = "toolspend.tool.definitions"
+"""JSON array of `{name, version, declared_version, description, input_schema}`: the definitions first sent by this
+process with this request. Left out with `capture_definitions=False`."""
+
+SEGMENT_DEFINITION: Final = "d"
+SEGMENT_SYSTEM: Final = "s"
+SEGMENT_USER: Final = "u"
+SEGMENT_ASSISTANT: Final = "a"
+SEGMENT_THINKING: Final = "t"
+SEGMENT_CALL: Final = "c"
+SEGMENT_RESULT: Final = "r"
+SEGMENT_COMPACTION: Final = "k"
+SEGMENT_OTHER: Final = "o"
+
+FLAG_ERROR: Final = "e"
+FLAG_IMAGE: Final = "i"
+FLAG_DOCUMENT: Final = "p"
+FLAG_SERVER: Final = "s"
+"""A tool that the provider runs inside the request (web search, code execution)."""
+
+# --- Usage that the conventions have no name for --------------------------------------------------------------------
+USAGE_CACHE_WRITE_5M: Final = "toolspend.usage.cache_write_5m_tokens"
+USAGE_CACHE_WRITE_1H: Final = "toolspend.usage.cache_write_1h_tokens"
+USAGE_WEB_SEARCHES: Final = "toolspend.usage.web_search_requests"
+USAGE_WEB_FETCHES: Final = "toolspend.usage.web_fetch_requests"
+USAGE_ITERATIONS: Final = "toolspend.usage.iterations"
+"""JSON array: `usage.iterations` of the response as received, when the response has it."""
+USAGE_SPEED: Final = "toolspend.usage.speed"
+SERVICE_TIER: Final = "toolspend.service_tier"
+
+# --- Tool calls -----------------------------------------------------------------------------------------------------
+TOOL_VERSION: Final = "toolspend.tool.version"
+"""First 12 hex digits of the SHA-256 of the definition's canonical JSON (name, description, input_schema)."""
+TOOL_DECLARED_VERSION: Final = "toolspend.tool.declared_version"
+TOOL_CATEGORY: Final = "toolspend.tool.category"
+TOOL_SERVER: Final = "toolspend.tool.server"
+TOOL_HAS_SIDE_EFFECTS: Final = "toolspend.tool.has_side_effects"
+TOOL_IS_KNOWN: Final = "toolspend.tool.is_known"
+TOOL_ARGUMENT_CHARS: Final = "toolspend.tool.argument_chars"
+TOOL_RAW_RESULT_CHARS: Final = "toolspend.tool.raw_result_chars"
+"""Length of what the handler returned."""
+TOOL_RESULT_CHARS: Final = "toolspend.tool.result_chars"
+"""Length of what goes back to the model, after compression and formatting."""
+TOOL_ATTEMPT: Final = "toolspend.tool.attempt"
+BATCH_ID: Final = "toolspend.batch.id"
+BATCH_CALLS: Final = "toolspend.batch.calls"
+BATCH_FAILED: Final = "toolspend.batch.failed"
+BATCH_WALL_MS: Final = "toolspend.batch.wall_ms"
+BATCH_CONCURRENCY_LIMIT: Final = "toolspend.batch.concurrency_limit"
+
+# --- Selection and compression --------------------------------------------------------------------------------------
+SELECTION_TASK_TYPE: Final = "toolspend.selection.task_type"
+SELECTION_CANDIDATES: Final = "toolspend.selection.candidates"
+SELECTION_SELECTED: Final = "toolspend.selection.selected"
+SELECTION_TOOLS: Final = "toolspend.selection.tools"
+SELECTION_OFFERED_CHARS: Final = "toolspend.selection.offered_chars"
+SELECTION_AVOIDED_CHARS: Final = "toolspend.selection.avoided_chars"
+COMPRESSION_CHARS_BEFORE: Final = "toolspend.compression.chars_before"
+COMPRESSION_CHARS_AFTER: Final = "toolspend.compression.chars_after"
+COMPRESSION_STRATEGY: Final = "toolspend.compression.strategy"
+COMPRESSION_HAS_MODEL_CALL: Final = "toolspend.compression.has_model_call"

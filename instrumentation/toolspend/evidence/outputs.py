@@ -1,0 +1,134 @@
+"""A response as segments, from a parsed message, its plain body, or the events of its stream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import attributes as at
+from .chains import Chains, conversations
+from .line import Tip
+from .segments import describe, fingerprint, piece_print, pieces
+
+
+def plain(value: Any) -> Any:
+    """`value` in plain containers, where it holds pydantic models (of either major version).
+
+    By hand: `model_dump` warns on standard error about blocks that are newer than the SDK.
+    """
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    names = getattr(value, "model_fields_set", None) or getattr(value, "__fields_set__", None)
+    if names is None:
+        return value
+    extra = getattr(value, "__pydantic_extra__", None) or {}
+    return {name: plain(getattr(value, name, None)) for name in sorted({*names, *extra})}
+
+
+def describe_output(
+    content: Sequence[Any], tip: Tip | None, message_id: str | None = None, known: Chains = conversations
+) -> dict[str, Any]:
+    """The evidence of a response's `content` blocks as span attributes; tells the conversation at `tip` of it."""
+    message = {"role": "assistant", "content": [block for block in map(plain, content) if isinstance(block, dict)]}
+    calls: dict[str, str] = {}
+    rows = [(piece_print(block), describe(*block, calls)) for block in pieces(message)]
+    if tip is not None:
+        known.answered(tip, fingerprint(message), rows, calls, message_id)
+    return {at.OUTPUT_SEGMENTS: "[" + ",".join(segment.text for _, segment in rows) + "]"}
+
+
+def describe_usage(usage: Any) -> dict[str, Any]:
+    """What `usage` of a response says that the conventions have no attribute for."""
+    usage = plain(usage)
+    if not isinstance(usage, dict):
+        return {}
+    attributes: dict[str, Any] = {}
+    server = plain(usage.get("server_tool_use"))
+    if isinstance(server, dict):
+        for key, name in (
+            ("web_search_requests", at.USAGE_WEB_SEARCHES),
+            ("web_fetch_requests", at.USAGE_WEB_FETCHES),
+        ):
+            if isinstance(server.get(key), int):
+                attributes[name] = server[key]
+    if isinstance(usage.get("speed"), str):
+        attributes[at.USAGE_SPEED] = usage["speed"]
+    iterations = usage.get("iterations")
+    if isinstance(iterations, list) and iterations:
+        attributes[at.USAGE_ITERATIONS] = json.dumps([plain(each) for each in iterations], default=str)
+    return attributes
+
+
+class StreamedOutput:
+    """Gathers a response from the events of its stream, in the order that the application reads them.
+
+    `usage` is the last word of each figure: `message_start` has placeholders and `message_delta` is cumulative.
+    """
+
+    def __init__(self) -> None:
+        self.message: dict[str, Any] = {}
+        self.usage: dict[str, Any] = {}
+        self.is_final = False
+        """Whether a `message_delta` was read: before it, the output's usage and stop reason are not known."""
+        self.stop_reason: str | None = None
+        self._blocks: dict[int, dict[str, Any]] = {}
+        self._parts: dict[int, list[str]] = {}
+
+    def item(self, event: Any) -> None:
+        """Takes one event, a model or a plain dict. Unknown events are passed over."""
+        kind = _get(event, "type")
+        if kind == "content_block_delta":
+            delta = _get(event, "delta")
+            name = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}.get(
+                str(_get(delta, "type"))
+            )
+            part = _get(delta, name) if name else None
+            if isinstance(part, str):
+                self._parts.setdefault(_get(event, "index"), []).append(part)
+        elif kind == "content_block_start":
+            block = plain(_get(event, "content_block"))
+            if isinstance(block, dict):
+                self._blocks[_get(event, "index")] = dict(block)
+        elif kind == "message_start":
+            message = plain(_get(event, "message"))
+            if isinstance(message, dict):
+                self.message = message
+                self.usage = {k: v for k, v in (plain(message.get("usage")) or {}).items() if v is not None}
+        elif kind == "message_delta":
+            self.is_final = True
+            self.stop_reason = _get(_get(event, "delta"), "stop_reason")
+            self.usage.update({k: v for k, v in (plain(_get(event, "usage")) or {}).items() if v is not None})
+
+    def as_message(self) -> dict[str, Any]:
+        """The response so far, in the form of a whole one. Before its end, what only the end says is left out."""
+        usage = dict(self.usage)
+        if not self.is_final:
+            for name in ("output_tokens", "output_tokens_details"):
+                usage.pop(name, None)
+        return {**self.message, "content": self.content(), "usage": usage, "stop_reason": self.stop_reason}
+
+    def content(self) -> list[dict[str, Any]]:
+        """The content blocks as far as they were read."""
+        blocks = []
+        for index, block in sorted(self._blocks.items()):
+            text = "".join(self._parts.get(index, ()))
+            if text and block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
+                try:
+                    block["input"] = json.loads(text)
+                except ValueError:
+                    block["input"] = {"": text}  # cut off in the middle: its length is what we know
+            elif text:
+                name = "thinking" if block.get("type") == "thinking" else "text"
+                block[name] = (block.get(name) or "") + text
+            blocks.append(block)
+        self._parts.clear()
+        return blocks
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

@@ -1,0 +1,27 @@
+"""What of the SDK we wrapped, so that all of it can be put back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._wrapping import Around, Restore, replace_attribute, wrap
+
+
+class Patches:
+    """Wraps attributes and restores them exactly. False while nothing is wrapped."""
+
+    def __init__(self) -> None:
+        self._restores: list[Restore] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._restores)
+
+    def wrap(self, owner: Any, name: str, around: Around) -> None:
+        """Puts `around` around `owner.name`, where there is one."""
+        if (original := getattr(owner, name, None)) is not None:
+            self._restores.append(replace_attribute(owner, name, wrap(original, around)))
+
+    def restore(self) -> None:
+        """Puts every original back, the last wrapped first."""
+        while self._restores:
+            self._restores.pop()()

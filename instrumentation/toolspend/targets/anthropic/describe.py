@@ -1,0 +1,101 @@
+"""A Messages API request and response as span attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from opentelemetry.trace import Span, format_span_id, format_trace_id
+
+from ... import attributes as at
+from ..._config import config
+from ..._session import current
+from ...evidence import Tip, content, conversations, describe_output, describe_usage
+from ...evidence.outputs import plain
+
+
+class Described(NamedTuple):
+    """The evidence of a request, and where it stands in its conversation."""
+
+    attributes: dict[str, Any]
+    tip: Tip
+
+
+def request_attributes(body: Any, span: Span) -> Described:
+    """The evidence of a request `body` (plain containers) for its `span`."""
+    settings = config()
+    context = span.get_span_context()
+    session = current()
+    attributes, tip = conversations.describe(
+        body,
+        scope=session.id if session is not None else None,
+        span_id=format_span_id(context.span_id),
+        conversation_id=format_trace_id(context.trace_id),
+        has_definitions=settings.capture_definitions,
+    )
+    if settings.capture_content:
+        content.add(attributes, at.INPUT_MESSAGES, content.messages(body.get("messages")), settings)
+        content.add(attributes, at.SYSTEM_INSTRUCTIONS, content.parts(body.get("system")), settings)
+    return Described(attributes, tip)
+
+
+def response_attributes(message: Any, tip: Tip | None) -> dict[str, Any]:
+    """The evidence of a response `message`, a model or a plain body."""
+    blocks = [plain(block) for block in _get(message, "content") or ()]
+    attributes = describe_output(blocks, tip, _get(message, "id"))
+    attributes.update(describe_usage(_get(message, "usage")))
+    if (settings := config()).capture_content:
+        output = content.messages([{"role": "assistant", "content": blocks}])
+        content.add(attributes, at.OUTPUT_MESSAGES, output, settings)
+    return attributes
+
+
+def usage_attributes(message: Any) -> dict[str, Any]:
+    """What the conventions say of a response `message`, for spans of ours: the same as the SDK's own spans have.
+
+    `gen_ai.usage.input_tokens` includes what was read from the cache and written to it. What the response does not
+    say is left out.
+    """
+    usage = _get(message, "usage")
+    read, write = _get(usage, "cache_read_input_tokens"), _get(usage, "cache_creation_input_tokens")
+    split = _get(usage, "cache_creation")
+    details = _get(usage, "output_tokens_details")
+    uncached = _get(usage, "input_tokens")
+    values = {
+        at.RESPONSE_ID: _get(message, "id"),
+        at.RESPONSE_MODEL: _get(message, "model"),
+        at.ANTHROPIC_STOP_REASON: _get(message, "stop_reason"),
+        at.INPUT_TOKENS: uncached + (read or 0) + (write or 0) if isinstance(uncached, int) else None,
+        at.CACHE_READ_TOKENS: read,
+        at.CACHE_WRITE_TOKENS: write,
+        at.ANTHROPIC_CACHE_WRITE_5M: _get(split, "ephemeral_5m_input_tokens"),
+        at.ANTHROPIC_CACHE_WRITE_1H: _get(split, "ephemeral_1h_input_tokens"),
+        at.OUTPUT_TOKENS: _get(usage, "output_tokens"),
+        at.THINKING_TOKENS: _get(details, "thinking_tokens"),
+        at.ANTHROPIC_SERVICE_TIER: _get(usage, "service_tier"),
+    }
+    return {name: value for name, value in values.items() if isinstance(value, str | int)}
+
+
+def response_body(data: Any) -> Any:
+    """The message that an API call gave, or None where it gave none that can be read without disturbing the caller.
+
+    `data` is a message, a stream (None: its events tell), or a raw response, whose body counts once it was read.
+    """
+    response = getattr(data, "http_response", None)
+    if response is None:
+        return data if _get(data, "content") is not None and _get(data, "usage") is not None else None
+    if not response.is_closed or "json" not in response.headers.get("content-type", ""):
+        return None
+    try:
+        body = json.loads(response.content)
+    except Exception:  # a body that was closed unread, or is not what its type says
+        return None
+    return body if isinstance(body, Mapping) and body.get("type") == "message" else None
+
+
+def _get(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(name)
+    return getattr(value, name, None)

@@ -1,0 +1,189 @@
+"""The agent's own executor, `(tool_calls, registry) -> list of tool_result blocks`, sync or async.
+
+One `execute_tools` span per batch, and under it exactly one `execute_tool` span per call, also for a call that fails,
+times out, is unknown or never reaches a handler.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Status, StatusCode
+
+from .. import _provider
+from .. import attributes as at
+from .._clock import now_ns
+from .._config import config
+from .._guard import guarded
+from . import _calls, _named, _tools, registry
+from ._calls import Batch, Call
+
+_METHODS: Final = ("execute_tool_calls", "execute_tool_calls_parallel", "execute", "run")
+_LIMITS: Final = ("max_concurrency", "concurrency", "max_workers", "max_parallel")
+_UNKNOWN: Final = "unknown_tool"
+_FAILED: Final = "tool_error"
+
+_replaced = _named.Replaced("executor", _METHODS)
+
+
+def instrument(executor: Any) -> None:
+    """Traces `executor`: a function, a method, an object with a known method, or "module:name"."""
+    _replaced.add(executor, _around)
+
+
+def uninstrument() -> None:
+    """Puts every executor back."""
+    _replaced.restore()
+    _default_limit.cache_clear()
+
+
+def _around(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if _provider.provider() is None:
+        return wrapped(*args, **kwargs)
+    if inspect.iscoroutinefunction(wrapped):
+        return _run_async(wrapped, args, kwargs)
+    return _run(wrapped, args, kwargs)
+
+
+def _run(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    batch = _begin(wrapped, args, kwargs)
+    if batch is None:
+        return wrapped(*args, **kwargs)
+    token = otel_context.attach(batch.context)
+    try:
+        result = wrapped(*args, **kwargs)
+    except BaseException as error:
+        otel_context.detach(token)
+        _end(batch, None, error)
+        raise
+    otel_context.detach(token)
+    if inspect.iscoroutine(result):
+        return _finish_async(batch, result)
+    _end(batch, result, None)
+    return result
+
+
+async def _run_async(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    batch = _begin(wrapped, args, kwargs)
+    if batch is None:
+        return await wrapped(*args, **kwargs)
+    return await _finish_async(batch, wrapped(*args, **kwargs))
+
+
+async def _finish_async(batch: Batch, work: Awaitable[Any]) -> Any:
+    token = otel_context.attach(batch.context)
+    try:
+        result = await work
+    except GeneratorExit as error:
+        # Thrown away before its end, maybe from another context: the token is of no use there.
+        _end(batch, None, error)
+        raise
+    except BaseException as error:
+        otel_context.detach(token)
+        _end(batch, None, error)
+        raise
+    otel_context.detach(token)
+    _end(batch, result, None)
+    return result
+
+
+@guarded("executor")
+def _begin(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Batch:
+    calls = kwargs.get("tool_calls", args[0] if args else ())
+    tools = kwargs.get("registry", args[1] if len(args) > 1 else None)
+    # Anything but a list or tuple might be consumed by looking: its calls show when their handlers run.
+    asked = [each for each in map(_asked, calls) if each is not None] if isinstance(calls, list | tuple) else []
+    known = None if tools is None else registry.called_tools(tools, {name for name, _, _ in asked})
+    limit = _concurrency_limit(wrapped, kwargs)
+    batch = Batch(asked, {} if limit is None else {at.BATCH_CONCURRENCY_LIMIT: limit})
+    for call in batch.calls:
+        if known is not None:
+            call.info = known.get(call.name)
+            call.is_known = call.info is not None
+            call.error_type = None if call.is_known else _UNKNOWN
+    return batch
+
+
+def _asked(call: Any) -> tuple[str, str | None, object] | None:
+    name = _tools.read(call, "name")
+    if not isinstance(name, str) or _tools.read(call, "type") not in (None, "tool_use", "function", "tool_call"):
+        return None
+    id = _tools.read(call, "id", "tool_use_id", "tool_call_id", "call_id")
+    return name, None if id is None else str(id), _tools.read(call, "input", "arguments", "args")
+
+
+def _concurrency_limit(wrapped: Callable[..., Any], kwargs: dict[str, Any]) -> int | None:
+    for name in _LIMITS:
+        value = kwargs.get(name)
+        if value is not None:
+            return value if isinstance(value, int) else None
+    return _default_limit(getattr(wrapped, "__func__", wrapped))
+
+
+@functools.lru_cache(maxsize=64)
+def _default_limit(wrapped: Callable[..., Any]) -> int | None:
+    try:
+        parameters = inspect.signature(wrapped).parameters
+    except (TypeError, ValueError):
+        return None
+    defaults = (parameters[name].default for name in _LIMITS if name in parameters)
+    return next((default for default in defaults if isinstance(default, int)), None)
+
+
+@guarded("executor")
+def _end(batch: Batch, result: object, error: BaseException | None) -> None:
+    ended_ns = now_ns()
+    calls = batch.close()
+    blocks = _blocks(calls, result)
+    failed = 0
+    for call in calls:
+        block = blocks.get(call.id or "")
+        _judge(call, block, error)
+        failed += call.error_type is not None
+        if call.span is None:
+            # No handler of it ran under our eyes: it took no time, or as much as the batch.
+            start_ns = batch.started_ns if call.error_type is None else ended_ns
+            call.start(batch.context, start_ns)
+        text = None if block is None else _tools.block_text(_tools.read(block, "content"))
+        call.end(
+            call.ended_ns or ended_ns,
+            result_chars=None if text is None else len(text),
+            result=None if text is None else config().content(text),
+        )
+    span = batch.span
+    span.set_attributes({at.BATCH_FAILED: failed, at.BATCH_WALL_MS: (ended_ns - batch.started_ns) / 1e6})
+    if error is not None:
+        span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
+        span.set_status(Status(StatusCode.ERROR))
+    span.end(ended_ns)
+
+
+def _judge(call: Call, block: Any, error: BaseException | None) -> None:
+    """Settles how `call` ended, by its handler, by its result block, and by the executor's own exception."""
+    is_unfinished = call.attempts > 0 and (call.ended_ns is None or call.runs > 0)
+    if error is not None:
+        if is_unfinished or (call.attempts == 0 and call.error_type is None):
+            call.error_type = _calls.error_type(error)
+        return
+    if is_unfinished or call.error_type == _calls.CANCELLED:
+        call.error_type = _calls.TIMEOUT
+    elif call.error_type is None:
+        is_error = block is not None and _tools.read(block, "is_error") is True
+        if is_error or (block is None and call.attempts == 0):
+            call.error_type = _FAILED
+
+
+def _blocks(calls: list[Call], result: object) -> dict[str, Any]:
+    """The result blocks by the id of their call. Without ids, as many blocks as calls are taken in their order."""
+    if not isinstance(result, list | tuple):
+        return {}
+    named = {
+        str(id): block for block in result if (id := _tools.read(block, "tool_use_id", "tool_call_id")) is not None
+    }
+    if not named and len(result) == len(calls):
+        return {call.id: block for call, block in zip(calls, result, strict=True) if call.id is not None}
+    return named

@@ -1,0 +1,1 @@
+"""What the users of each story ask, when, and what the model answers: the part that a stand-in has to know."""

@@ -1,0 +1,33 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Where a change is judged, the examples are the same each time; elsewhere every run looks further.
+settings.register_profile("judged", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("judged")
+
+RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of recorded traffic, which lies beside the repository and not in it."""
+    if not RECORDINGS.is_dir():
+        pytest.skip(f"no recordings at {RECORDINGS}")
+    return RECORDINGS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fixed_provider() -> None:
+    """The process's one tracer provider is the one with fixed ids, whichever test comes first."""
+    from toolspend import testing
+
+    with testing.capture():
+        pass

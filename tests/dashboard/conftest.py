@@ -1,0 +1,52 @@
+"""Stores for the pages: an empty one and one with known sessions, among them tools with hostile names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import synthetic_store
+from toolspend_dashboard import state
+from toolspend_ingest import Store
+
+APP = Path(__file__).resolve().parents[2] / "dashboard" / "toolspend_dashboard" / "app.py"
+
+Page = Callable[..., AppTest]
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store that nothing was loaded into."""
+    with Store.open(tmp_path_factory.mktemp("empty") / "toolspend.duckdb") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with 24 sessions of three services; ask it, do not write to it."""
+    with Store.open(tmp_path_factory.mktemp("sample") / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor, hostile=True)
+        yield store
+
+
+@pytest.fixture
+def page(empty_store: Store) -> Iterator[Page]:
+    """Runs a page of the app on a store: `page(store, "tools", tool="read_file")`."""
+
+    def run(store: Store, name: str = "overview", **query: str) -> AppTest:
+        app = AppTest.from_file(APP, default_timeout=30)
+        if name != "overview":
+            # A page can be switched to once the app has run; on the empty store that is quick.
+            state.set_holder(SimpleNamespace(store=empty_store))
+            app.run().switch_page(f"screens/{name}.py")
+        state.set_holder(SimpleNamespace(store=store))
+        app.query_params.update(query)
+        return app.run()
+
+    yield run
+    state.set_holder(None)

@@ -1,0 +1,135 @@
+"""What to do, computed from the bill: each rule speaks when there is something to say, and is silent when not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from toolspend_dashboard import findings
+from toolspend_dashboard.findings import Evidence, Finding
+
+LEDGER = ["part", "tool", "context_tokens", "cost_usd"]
+
+
+def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | None = None, **more: Any) -> Evidence:
+    """The answers of the queries, as far as the rules read them; by default nothing is uncached or compressed."""
+    frame = pd.DataFrame(ledger, columns=LEDGER)
+    tools = pd.DataFrame(
+        [
+            {"tool": tool, "calls": 10, "errors": 0, "main_error_type": None, "mean_times_sent": 1.0, **facts}
+            for tool, facts in (calls or {}).items()
+        ],
+        columns=["tool", "calls", "errors", "main_error_type", "mean_times_sent"],
+    )
+    return Evidence(
+        frame,
+        tools,
+        pd.Series({"cost_usd": frame["cost_usd"].sum()}),
+        pd.Series(
+            {
+                "sessions": 0,
+                "uncached_sessions": 0,
+                "uncached_cost_usd": None,
+                "largest_session_id": "s-1",
+                **more.get("uncached", {}),
+            }
+        ),
+        pd.DataFrame(more.get("compressions", []), columns=["tool", "saved_usd"]),
+        more.get("rewrites"),
+    )
+
+
+def only(found: list[Finding]) -> Finding:
+    """The one finding there is."""
+    assert len(found) == 1, [finding.sentence() for finding in found]
+    return found[0]
+
+
+def test_a_tool_that_costs_by_being_carried_is_named_with_its_evidence() -> None:
+    """The share of carry, how often results are sent, the dollars, and the tool to look at."""
+    found = only(
+        findings.findings(
+            evidence(
+                [("carry", "read_file", 9000, 0.92), ("result", "read_file", 800, 0.08)],
+                {"read_file": {"mean_times_sent": 14.2}},
+            )
+        )
+    )
+    assert found.sentence() == "read_file: 92 % of its cost is carry, sent 14 times on average."
+    assert (found.cost_usd, found.query) == (pytest.approx(0.92), {"tool": "read_file"})
+
+
+def test_tools_offered_and_never_called_are_counted_with_what_they_cost() -> None:
+    """Definitions of called tools are no waste; those of the others are."""
+    rows = [("definition", tool, 1000, 0.1) for tool in ("used", "idle", "lazy")] + [("system", None, 1000, 0.7)]
+    found = only(findings.findings(evidence(rows, {"used": {}})))
+    assert found.sentence().startswith("2 tools were offered and never called: their definitions took 2.00k tokens")
+    assert found.cost_usd == pytest.approx(0.2)
+
+
+def test_uncached_sessions_are_said_with_their_input_cost() -> None:
+    """Their share of the sessions that could have been cached, and the dollars."""
+    uncached = {"sessions": 9, "uncached_sessions": 4, "uncached_cost_usd": 0.6}
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], uncached=uncached)))
+    assert found.sentence().startswith("4 of 9 sessions resend the whole prompt")
+
+
+def test_a_lost_cache_leads_to_the_session_that_lost_most() -> None:
+    """Prompts that were cached and had to be written again."""
+    rewrites = pd.Series({"rewrites": 3, "sessions": 2, "cost_usd": 0.5, "largest_session_id": "s-7"})
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], rewrites=rewrites)))
+    assert found.query == {"session": "s-7"}
+
+
+@pytest.mark.parametrize(("calls", "errors", "is_said"), [(50, 9, True), (50, 4, False), (4, 2, False)])
+def test_a_tool_that_fails_often_is_named(calls: int, errors: int, is_said: bool) -> None:
+    """At least three failures and a tenth of the calls; two of four are chance."""
+    facts = {"calls": calls, "errors": errors, "main_error_type": "TimeoutError"}
+    found = findings.findings(evidence([("system", None, 10, 1.0)], {"fetch": facts}))
+    assert [finding.sentence() for finding in found] == (
+        ["fetch fails 18 % of its calls (9 of 50, mostly TimeoutError)."] if is_said else []
+    )
+
+
+def test_compression_that_costs_more_than_it_saves_is_said() -> None:
+    """A gain is no finding."""
+    compressions = [{"tool": "search", "saved_usd": -0.25}, {"tool": "fetch", "saved_usd": 3.0}]
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], compressions=compressions)))
+    assert found.sentence() == "Compressing the results of search cost $0.250 more than it saved."
+
+
+def test_context_that_nobody_owns_is_said() -> None:
+    """Without evidence there is no attribution, and the page says so rather than guess."""
+    found = only(findings.findings(evidence([("unattributed", None, 90, 0.9), ("system", None, 10, 0.1)])))
+    assert found.sentence().startswith("90 % of the context has no owner")
+
+
+def test_the_most_expensive_finding_comes_first() -> None:
+    """Findings without a figure come last."""
+    rows = [("carry", "a", 10, 0.3), ("carry", "b", 10, 0.6), ("system", None, 10, 0.1)]
+    found = findings.findings(evidence(rows, {"a": {}, "b": {}, "c": {"errors": 5}}))
+    assert [finding.subject for finding in found] == ["b", "a", "c"]
+
+
+def test_nothing_stands_out_in_an_empty_or_unpriced_selection() -> None:
+    """No division by a bill of nothing."""
+    assert findings.findings(evidence([])) == []
+    assert findings.headline(pd.DataFrame([], columns=LEDGER), pd.DataFrame({"tool": []})) == ""
+    unpriced = evidence([("result", "a", 10, None), ("system", None, 90, None)], {"a": {}})
+    assert findings.findings(unpriced) == []
+    assert findings.headline(unpriced.ledger, unpriced.tools) == "1 of 1 tool drives 10 % of the context."
+
+
+def test_the_headline_counts_the_fewest_tools_that_make_most() -> None:
+    """Four fifths of what tools take, as a share of all the context and of all the spend."""
+    rows = [("carry", f"tool_{n}", tokens, tokens / 100) for n, tokens in enumerate([50, 30, 10, 6, 4])]
+    made = evidence([*rows, ("system", None, 100, 1.0)], {"never_billed": {}})
+    assert findings.headline(made.ledger, made.tools) == "2 of 6 tools drive 40 % of the context and 40 % of the spend."
+
+
+def test_a_hostile_subject_stays_what_it_is() -> None:
+    """A name with braces or the placeholder's own text changes no sentence."""
+    finding = Finding(f"{findings.SUBJECT} fails.", "Mend it.", subject="{0} {subject} %s")
+    assert finding.sentence() == "{0} {subject} %s fails."

@@ -1,0 +1,267 @@
+"""Each page on an empty store and on one with known sessions: it renders, and its figures are those of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import synthetic_store
+from toolspend_dashboard import formats
+from toolspend_ingest import Store
+
+Page = Callable[..., AppTest]
+PAGES = ("overview", "tools", "session", "sql")
+
+
+def value(store: Store, sql: str) -> Any:
+    """The one value that a statement returns."""
+    with store.cursor() as cursor:
+        row = cursor.execute(sql).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def figures(app: AppTest) -> dict[str, str]:
+    """The page's tiles: value by label, as shown."""
+    return {tile.label: str(tile.value).replace("\\", "") for tile in app.metric}
+
+
+def said(app: AppTest) -> str:
+    """All text of a page, with Markdown's escapes taken out."""
+    texts = [*app.markdown, *app.caption, *app.info, *app.error, *app.text, *app.code]
+    return "\n".join(str(element.value) for element in texts).replace("\\", "")
+
+
+def healthy(app: AppTest) -> AppTest:
+    """The page, which raised nothing."""
+    assert not app.exception, [error.message for error in app.exception]
+    return app
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_store_says_how_to_get_data(page: Page, empty_store: Store, name: str) -> None:
+    """Nobody is left with empty charts: the two commands stand there."""
+    app = healthy(page(empty_store, name))
+    assert "toolspend demo" in said(app)
+    assert "toolspend ingest PATH" in said(app)
+    assert not app.get("plotly_chart")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_renders_known_sessions(page: Page, sample_store: Store, name: str) -> None:
+    """No page raises, and none has more charts than a browser draws at once."""
+    app = healthy(page(sample_store, name))
+    assert len(app.get("plotly_chart")) <= 7
+
+
+def test_the_overview_shows_what_the_store_sums_to(page: Page, sample_store: Store) -> None:
+    """Spend, context, calls and failures are the sums of the public tables."""
+    shown = figures(healthy(page(sample_store)))
+    assert shown == {
+        "Spend": formats.usd(value(sample_store, "select sum(cost_usd) from llm_requests")),
+        "Context tokens": formats.count(value(sample_store, "select sum(input_tokens) from llm_requests")),
+        "Tool calls": formats.count(value(sample_store, "select count(*) from tool_calls")),
+        "Failed tool calls": formats.count(
+            value(sample_store, "select count(*) from tool_calls where status = 'error'")
+        ),
+    }
+
+
+def test_the_overview_says_what_is_not_known(page: Page, sample_store: Store) -> None:
+    """Requests without price or usage are counted and named, and the basis of attribution is said."""
+    text = said(page(sample_store))
+    unpriced = value(sample_store, "select count(*) from llm_requests where model = 'house-model-1' and is_usage_known")
+    assert f"{unpriced} requests on house-model-1 have **no price**" in text
+    assert "ended **without usage**" in text
+    assert "reconciled" in text
+
+
+def test_the_overview_opens_with_who_drives_the_context(page: Page, sample_store: Store) -> None:
+    """The sentence names the fewest tools that make most of the context, of all tools called or offered."""
+    headline = next(str(text.value) for text in page(sample_store).markdown if str(text.value).startswith("### "))
+    tools = value(sample_store, "select count(*) from tool_costs")
+    assert f" of {tools} tools drive " in headline.replace("\\", "")
+
+
+def test_filters_in_the_url_select(page: Page, sample_store: Store) -> None:
+    """A link with a service shows that service, and the filter stands where it can be taken away."""
+    app = healthy(page(sample_store, service="research-agent"))
+    cost = value(sample_store, "select sum(cost_usd) from llm_requests where service = 'research-agent'")
+    assert figures(app)["Spend"] == formats.usd(cost)
+    assert app.selectbox(key="service").value == "research-agent"
+    reset = next(button for button in app.button if button.label == "Reset filters")
+    app = healthy(reset.click().run())
+    assert figures(app)["Spend"] == formats.usd(value(sample_store, "select sum(cost_usd) from llm_requests"))
+    assert "service" not in app.query_params
+
+
+def test_a_filter_goes_into_the_url_and_stays_on_other_pages(page: Page, sample_store: Store) -> None:
+    """What is picked can be sent to a colleague, and is still picked one page on."""
+    app = page(sample_store)
+    app.selectbox(key="model").set_value("claude-haiku-4-5").run()
+    assert app.query_params["model"] == "claude-haiku-4-5"
+    app.switch_page("screens/tools.py").run()
+    assert app.selectbox(key="model").value == "claude-haiku-4-5"
+    assert app.query_params["model"] == "claude-haiku-4-5"
+
+
+def test_a_selection_without_requests_says_so(page: Page, sample_store: Store) -> None:
+    """An old range has nothing in it; that is no error and no wall of zeros."""
+    app = healthy(page(sample_store, time="dates", dates="2020-01-01..2020-01-02"))
+    assert "No model request matches these filters" in said(app)
+    assert not app.metric
+
+
+@pytest.mark.parametrize("query", [{"time": "nonsense"}, {"dates": "x..y", "time": "dates"}, {"service": ""}])
+def test_a_url_that_makes_no_sense_shows_everything(page: Page, sample_store: Store, query: dict[str, str]) -> None:
+    """A mangled link is no reason to fail."""
+    shown = figures(healthy(page(sample_store, **query)))
+    assert shown["Tool calls"] == formats.count(value(sample_store, "select count(*) from tool_calls"))
+
+
+def test_the_table_of_tools_agrees_with_the_public_view(page: Page, sample_store: Store) -> None:
+    """Cost, context and calls of every tool are those of `tool_costs`."""
+    table = healthy(page(sample_store, "tools")).dataframe[0].value.set_index("Tool")
+    with sample_store.cursor() as cursor:
+        costs = cursor.execute("select tool, total_cost_usd, context_tokens, calls from tool_costs").fetchall()
+    assert set(table.index) == {row[0] for row in costs}
+    for tool, cost, context, calls in costs:
+        assert table.loc[tool, "Cost"] == pytest.approx(float(cost))
+        assert (table.loc[tool, "Context"], table.loc[tool, "Calls"]) == (context, calls)
+
+
+def test_one_tool_shows_its_own_figures(page: Page, sample_store: Store) -> None:
+    """A link to a tool opens it, with its cost, calls, versions and definition."""
+    app = healthy(page(sample_store, "tools", tool="query_warehouse"))
+    shown = figures(app)
+    condition = "where tool = 'query_warehouse'"
+    assert shown["Cost"] == formats.usd(value(sample_store, f"select total_cost_usd from tool_costs {condition}"))
+    assert shown["Calls"] == formats.count(value(sample_store, f"select count(*) from tool_calls {condition}"))
+    assert "Use query_warehouse to work on what the task names." in said(app)
+    versions = next(table.value for table in app.dataframe if "Version" in table.value)
+    assert list(versions["Version"]) == ["a1b2c3d4e5f6", "b2c3d4e5f6a7"]
+
+
+def test_a_tool_that_was_never_called_has_no_times(page: Page, sample_store: Store) -> None:
+    """Offered tools cost their definitions; times and errors are left open, not 0."""
+    app = healthy(page(sample_store, "tools"))
+    row = app.dataframe[0].value.set_index("Tool").loc["translate"]
+    assert (row["Calls"], row["Mostly"]) == (0, "Definitions 100 %")
+    assert row["p50"] != row["p50"] or row["p50"] is None
+    healthy(page(sample_store, "tools", tool="translate"))
+
+
+def test_a_link_to_the_tools_never_called_shows_only_those(page: Page, sample_store: Store) -> None:
+    """The finding about idle definitions leads to them."""
+    table = healthy(page(sample_store, "tools", show="never-called")).dataframe[0].value
+    assert set(table["Tool"]) == {"mcp__calendar__create_event", "mcp__calendar__find_slot", "translate"}
+
+
+def test_a_tool_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:
+    """An old link names a tool that the selection does not have."""
+    assert "neither called nor offered" in said(healthy(page(sample_store, "tools", tool="gone")))
+
+
+@pytest.mark.parametrize("tool", synthetic_store.HOSTILE_TOOLS)
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_tool_names_are_text(page: Page, sample_store: Store, name: str, tool: str) -> None:
+    """Markup in a name reaches no page as markup: no HTML is allowed anywhere, and Markdown is escaped."""
+    app = healthy(page(sample_store, name, tool=tool) if name == "tools" else page(sample_store, name))
+    for text in app.markdown:
+        assert not text.allow_html
+        for bare in ("**bold** _it_", "[x](http://example.invalid)", "<script>"):
+            if bare in str(text.value):
+                assert formats.code(tool) in str(text.value)
+
+
+def test_a_session_shows_its_own_figures(page: Page, sample_store: Store) -> None:
+    """A link to a session opens it with its requests, calls and cost."""
+    app = healthy(page(sample_store, "session", session="research-4719"))
+    condition = "where session_id = 'research-4719'"
+    shown = figures(app)
+    assert shown["Cost"] == formats.usd(value(sample_store, f"select cost_usd from sessions {condition}"))
+    assert shown["Requests"] == formats.count(value(sample_store, f"select requests from sessions {condition}"))
+    assert shown["Tool calls"] == formats.count(value(sample_store, f"select tool_calls from sessions {condition}"))
+    assert len(app.get("plotly_chart")) == 4
+
+
+def test_without_a_session_the_most_expensive_is_shown_and_said_so(page: Page, sample_store: Store) -> None:
+    """The page is never empty while there is something to see."""
+    dearest = value(sample_store, "select session_id from sessions order by cost_usd desc nulls last limit 1")
+    text = said(page(sample_store, "session"))
+    assert f"`{dearest}`" in text
+    assert "the most expensive session" in text
+
+
+def test_a_session_without_a_price_is_unknown_and_not_free(page: Page, sample_store: Store) -> None:
+    """Its cost reads "unknown", and its context is still shown."""
+    app = healthy(page(sample_store, "session", session="support-4705"))
+    assert figures(app)["Cost"] == "unknown"
+    assert "Its cost is unknown: the model has no price." in said(app)
+    assert app.dataframe[0].value["Cost"].isna().all()
+
+
+def test_a_session_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:
+    """An old link names a session that the store does not have."""
+    assert "No model request matches these filters" in said(healthy(page(sample_store, "session", session="gone")))
+
+
+def test_tool_calls_without_a_model_request_are_shown(page: Page, tmp_path: Path) -> None:
+    """An agent whose model spans never came still shows what its tools did, and its cost is unknown, not 0."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor, sessions=2)
+            cursor.execute(
+                """insert into tool_calls by name select 'lone' as session_id, 't' as trace_id, 'lone_tool' as tool,
+                's' as span_id, timestamp '2026-11-10' as started_at, 5.0 as duration_ms, 'error' as status"""
+            )
+        session = healthy(page(store, "session", session="lone"))
+        tool = healthy(page(store, "tools", tool="lone_tool"))
+        healthy(page(store, service="coding-agent", session="lone"))
+    assert "what they cost is unknown" in said(session)
+    assert figures(tool)["Cost"] == "unknown"
+    assert len(session.get("plotly_chart")) == 1
+
+
+def test_sql_runs_an_example_in_the_sandbox(page: Page, sample_store: Store) -> None:
+    """An example, run, gives the rows of the view, with a chart to choose and files to download."""
+    app = page(sample_store, "sql")
+    app.button[0].click().run(timeout=30)
+    healthy(app)
+    assert len(app.dataframe[0].value) == value(sample_store, "select count(*) from tool_costs")
+    assert {download.label for download in app.get("download_button")} == {"CSV", "Parquet"}
+    app.get("button_group")[0].set_value("Bars").run()
+    assert len(healthy(app).get("plotly_chart")) == 1
+
+
+@pytest.mark.parametrize(
+    "sql", ["select nothing from nowhere", "drop table spans", "select 1; select 2", "copy spans to 'x.csv'", ""]
+)
+def test_a_statement_that_fails_is_one_line(page: Page, sample_store: Store, sql: str) -> None:
+    """No trace and no exception: a line that says what is wrong."""
+    app = page(sample_store, "sql")
+    app.text_area[0].set_value(sql)
+    app.button[0].click().run(timeout=30)
+    healthy(app)
+    assert len(app.error) == 1
+    assert "\n" not in str(app.error[0].value)
+    assert not app.dataframe
+
+
+def test_columns_of_one_name_and_nested_values_are_shown(page: Page, sample_store: Store) -> None:
+    """Whatever a statement returns can be shown, downloaded and drawn."""
+    app = page(sample_store, "sql")
+    app.text_area[0].set_value("select 1 as a, null as a, [1, 2] as l, {'k': 1} as s, 1.5 as d, now()::timestamp as t")
+    app.button[0].click().run(timeout=30)
+    table = healthy(app).dataframe[0].value
+    assert list(table.columns) == ["a", "a_2", "l", "s", "d", "t"]
+
+
+def test_the_schema_stands_beside_the_editor(page: Page, sample_store: Store) -> None:
+    """Relations with what they are, columns with their types."""
+    text = said(page(sample_store, "sql"))
+    assert "`cache_read_tokens` :gray[bigint]" in text
