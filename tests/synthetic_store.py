@@ -40,6 +40,8 @@ HOSTILE_TOOLS = [
     "'; drop table spans; --",
 ]
 
+FAILING_TOOL = HOSTILE_TOOLS[1]
+
 Row = dict[str, Any]
 
 
@@ -212,7 +214,7 @@ def _run_calls(
         tool = str(piece.tool)
         has_span = chance.random() > 0.04
         took = chance.lognormvariate(5.5 if tool != "run_tests" else 8.3, 0.7)
-        is_error = chance.random() < (0.22 if tool == "query_warehouse" else 0.03)
+        is_error = chance.random() < (0.22 if tool == "query_warehouse" else 0.5 if tool == FAILING_TOOL else 0.03)
         failed += is_error
         raw = max(12, int(RESULTS.get(tool, 200) * chance.lognormvariate(0, 0.5))) if not is_error else 40
         sent = min(raw, 2500)

@@ -18,9 +18,9 @@ LIVE_EVERY_S = 5
 @st.fragment(run_every=LIVE_EVERY_S)
 def announce_new_data(drawn: data.Revision) -> None:
     """Offer to draw the page again once the store has more than it shows; a page never moves under its reader."""
-    if data.revision() != drawn:
-        if st.button("New data: show it", icon=":material/refresh:", type="tertiary", key="refresh"):
-            st.rerun(scope="app")
+    label = "New data: show it"
+    if data.revision() != drawn and st.button(label, icon=":material/refresh:", type="tertiary", key="refresh"):
+        st.rerun(scope="app")
 
 
 st.set_page_config(page_title="toolspend", page_icon=str(ASSETS / "icon.png"), layout="wide")

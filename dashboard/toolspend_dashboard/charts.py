@@ -35,8 +35,8 @@ OTHER_TOOLS = "Other tools"
 NO_TOOL = "Conversation and overhead"
 
 _ZEROS = re.compile(r"\.0+(?!\d)")
-_USD_AXIS = {"tickprefix": "$", "tickformat": ",.6~f"}
-_TOKEN_AXIS = {"tickformat": "~s"}
+_USD_AXIS: dict[str, Any] = {"tickprefix": "$", "tickformat": ",.6~f"}
+_TOKEN_AXIS: dict[str, Any] = {"tickformat": "~s"}
 _DAY_S = 86_400
 _GROUPS = {"Tools": TOOL_PARTS, "Conversation": CONVERSATION_PARTS, "Other": OTHER_PARTS}
 _ROW_PX = 27

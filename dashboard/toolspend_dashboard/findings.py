@@ -96,7 +96,7 @@ def headline(ledger: pd.DataFrame, tools: pd.DataFrame) -> str:
 def findings(evidence: Evidence) -> list[Finding]:
     """What to act on, the most expensive first; those without a figure in dollars come last."""
     found = [finding for rule in _RULES for finding in rule(evidence)]
-    return sorted(found, key=lambda finding: (finding.cost_usd is None, -(finding.cost_usd or 0), finding.fact))
+    return sorted(found, key=lambda finding: (finding.cost_usd is None, -(finding.cost_usd or 0)))
 
 
 def _bill(evidence: Evidence) -> float:
@@ -193,13 +193,13 @@ def _rewritten_cache(evidence: Evidence) -> list[Finding]:
 
 def _errors(evidence: Evidence) -> list[Finding]:
     found = []
-    for row in records(evidence.tools):
-        share = row.errors / row.calls
-        if row.errors >= 3 and share >= 0.1:
+    tools = evidence.tools.assign(share=evidence.tools["errors"] / evidence.tools["calls"])
+    for row in records(tools.sort_values("share", ascending=False, kind="stable")):
+        if row.errors >= 3 and row.share >= 0.1:
             kind = f", mostly {row.main_error_type}" if isinstance(row.main_error_type, str) else ""
             found.append(
                 Finding(
-                    f"{SUBJECT} fails {formats.percent(share)} of its calls ({row.errors} of {row.calls}{kind}).",
+                    f"{SUBJECT} fails {formats.percent(row.share)} of its calls ({row.errors} of {row.calls}{kind}).",
                     "Each failure costs another turn: fix the cause or say it in the description.",
                     subject=str(row.tool),
                     query={"tool": str(row.tool)},

@@ -38,7 +38,7 @@ def show(page: str) -> Filters:
         st.selectbox(
             "Time",
             list(_LABELS),
-            format_func=lambda key: _LABELS.get(key, key),
+            format_func=lambda key: str(_LABELS.get(key, key)),
             key="time",
             persist_state="session",
             width=150,

@@ -1,13 +1,15 @@
-"""CPU of `messages.create` in this process: `create.py bare|native|toolspend small|large`, prints microseconds.
+"""CPU of `messages.create` in this process: `create.py small|large`, prints microseconds by side as JSON.
 
-`bare` has the SDK's tracing off; `native` has the SDK's own spans, written to a spool; `toolspend` is instrument().
-`small` sends one message; `large` sends 40 tools and 61 messages. The answer comes from memory.
+`bare` has the SDK's tracing off; `native` has the SDK's own spans, written to a spool; `toolspend` is instrument(). The
+three take turns in one process, and the answer comes from memory. `small` sends one message, a new conversation each
+time; `large` sends 40 tools and, on average, 61 messages, each request the next turn of its conversation.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -15,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "sample_traces"))
-CALLS = 400
+BLOCKS = 8
+CONVERSATIONS = 12
 
 
 class Fixed:
@@ -76,56 +79,95 @@ def conversation(turns: int) -> list[dict[str, Any]]:
     return messages
 
 
-def measure(side: str, size: str) -> float:
-    """Microseconds of CPU a call, all threads counted, what is still to be exported included."""
-    import anthropic
+class Switch:
+    """A span processor that is only there while it is on: the SDK's own spans into a spool, without us."""
 
-    import standin
-
-    if side == "toolspend":
-        import toolspend
-
-        toolspend.instrument(httpx=False)
-    elif side == "native":
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
+    def __init__(self) -> None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
         from toolspend.spool import SpoolExporter
 
-        provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(SpoolExporter(), schedule_delay_millis=500))
-        trace.set_tracer_provider(provider)
+        self.is_on = False
+        self.batches = BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=500)
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        """Nothing."""
+
+    def _on_ending(self, span: Any) -> None:
+        """Nothing."""
+
+    def on_end(self, span: Any) -> None:
+        """Hands the span on."""
+        if self.is_on:
+            self.batches.on_end(span)
+
+    def shutdown(self) -> None:
+        """Ends."""
+        self.batches.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Writes what is waiting."""
+        return self.batches.force_flush(timeout_millis)
+
+
+def turns(size: str, number: int) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
+    """A conversation's messages when it comes into view, and those of the requests that are timed."""
+    first = {"role": "user", "content": f"Question {number}."}
+    if size == "small":
+        return [], [[{**first, "content": f"{first['content']} {turn}"}] for turn in range(5)]
+    full = [first, *conversation(32)[1:]]
+    return full[:55], [full[:count] for count in (57, 59, 61, 63, 65)]
+
+
+def measure(size: str) -> dict[str, float]:
+    """Microseconds of CPU a call by side, all threads counted, writing the spans to the spool included."""
+    import anthropic
+    import standin
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    import toolspend
+    from toolspend import _provider
+
     http = standin.http_library()
-    client = anthropic.Anthropic(
-        api_key="sk-standin",
-        max_retries=0,
-        http_client=http.Client(transport=standin.transport(Fixed(), http)),
-        open_telemetry=side != "bare" and None,
-    )
+    answering = http.Client(transport=standin.transport(Fixed(), http))
+    switch, provider = Switch(), TracerProvider()
+    provider.add_span_processor(switch)  # type: ignore[arg-type]
+    trace.set_tracer_provider(provider)
+    clients = {
+        side: anthropic.Anthropic(api_key="sk-standin", max_retries=0, http_client=answering, **options)
+        for side, options in (("bare", {"open_telemetry": False}), ("native", {}), ("toolspend", {}))
+    }
     request: dict[str, Any] = {"model": "claude-opus-4-8", "max_tokens": 100}
     if size == "large":
         request["tools"] = tools(40)
-    # Each call is the next turn of a conversation around the size in question, as in an agent.
-    full = conversation(30 if size == "large" else 0)
-    for _ in range(20):
-        client.messages.create(messages=full, **request)
-    spent = 0.0
-    for call in range(CALLS):
-        messages = [{"role": "user", "content": f"Question {call}."}, *full[1:]]
-        if len(messages) > 2:
-            client.messages.create(messages=messages[:-2], **request)
-        before = time.process_time()
-        client.messages.create(messages=messages, **request)
-        spent += time.process_time() - before
-    before = time.process_time()
-    if side == "native":
-        provider.force_flush()
-    elif side == "toolspend":
-        toolspend.uninstrument()
-    return (spent + (time.process_time() - before) / 2) / CALLS * 1e6
+    figures: dict[str, list[float]] = {side: [] for side in clients}
+    for block in range(BLOCKS + 1):
+        for side, client in clients.items():
+            switch.is_on = side == "native"
+            if side == "toolspend":
+                toolspend.instrument(httpx=False)
+            spent, calls = 0.0, 0
+            for number in range(CONVERSATIONS):
+                opening, timed = turns(size, block * CONVERSATIONS + number)
+                if opening:
+                    client.messages.create(messages=opening, **request)
+                _provider.flush()
+                switch.force_flush()
+                before = time.process_time()
+                for messages in timed:
+                    client.messages.create(messages=messages, **request)
+                _provider.flush()
+                switch.force_flush()
+                spent += time.process_time() - before
+                calls += len(timed)
+            if side == "toolspend":
+                toolspend.uninstrument()
+            if block:  # the first block warms up
+                figures[side].append(spent / calls * 1e6)
+    return {side: statistics.median(found) for side, found in figures.items()}
 
 
 if __name__ == "__main__":
     os.environ["TOOLSPEND_HOME"] = tempfile.mkdtemp()
-    print(measure(*sys.argv[1:3]))
+    print(json.dumps(measure(sys.argv[1])))

@@ -12,6 +12,8 @@ import pytest
 
 import served
 import synthetic_store
+from otlp_requests import Made
+from served import Server
 from toolspend_ingest import Store
 
 if TYPE_CHECKING:
@@ -26,13 +28,19 @@ WAIT_MS = 30_000
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a server shows a store with known sessions."""
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that shows a store with known sessions."""
     home = tmp_path_factory.mktemp("browser") / "home"
     with Store.open(home / "toolspend.duckdb") as store, store.cursor() as cursor:
         synthetic_store.fill(cursor, hostile=True)
     with served.up(home) as running:
-        yield running.url
+        yield running
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """Where the pages are."""
+    return server.url
 
 
 @pytest.fixture(scope="module")
@@ -127,4 +135,19 @@ def test_a_link_into_the_app_is_framed_on_a_fresh_server(url: str, browser: Brow
     heading(page, "In time")
     assert page.get_by_role("link", name="Overview", exact=True).count() == 1
     assert page.locator("h3").first.inner_text() == "research-4719"
+    page.close()
+
+
+def test_new_data_is_offered_and_the_page_stays(server: Server, browser: Browser) -> None:
+    """Spans that arrive while a page is open do not move it under its reader: a button shows them."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(WAIT_MS)
+    page.goto(f"{server.url}/tools")
+    heading(page, "Tools")
+    settled(page)
+    offer = page.get_by_role("button", name="New data: show it")
+    assert not offer.count()
+    assert server.send([Made(991, 1, "execute_tool late", {"gen_ai.tool.name": "late"})]).status == 200
+    offer.click()
+    offer.wait_for(state="detached")
     page.close()

@@ -9,7 +9,7 @@ from toolspend_dashboard import charts, components, data, findings, formats, sel
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import markdown
 
-MAX_FINDINGS = 5
+MAX_FINDINGS = 6
 MAX_SESSIONS = 10
 
 components.stop_without_data()

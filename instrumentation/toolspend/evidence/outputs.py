@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from .. import attributes as at
 from .chains import Chains, conversations
 from .line import Tip
 from .segments import describe, fingerprint, piece_print, pieces
+
+
+_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+    "text": ("type", "text"),
+    "thinking": ("type", "thinking", "signature"),
+    "tool_use": ("type", "id", "name", "input"),
+}
 
 
 def plain(value: Any) -> Any:
@@ -30,38 +37,56 @@ def plain(value: Any) -> Any:
     return {name: plain(getattr(value, name, None)) for name in sorted({*names, *extra})}
 
 
+def plain_block(block: Any) -> Any:
+    """A content block in plain containers. The three kinds that nearly every block is are read field by field."""
+    if type(block) is dict:
+        return block
+    fields = getattr(block, "__dict__", {})
+    names = _FIELDS.get(fields.get("type", ""))
+    if names is None or getattr(block, "__pydantic_extra__", None):
+        return plain(block)
+    return {name: fields.get(name) for name in names}
+
+
 def describe_output(
     content: Sequence[Any], tip: Tip | None, message_id: str | None = None, known: Chains = conversations
 ) -> dict[str, Any]:
-    """The evidence of a response's `content` blocks as span attributes; tells the conversation at `tip` of it."""
-    message = {"role": "assistant", "content": [block for block in map(plain, content) if isinstance(block, dict)]}
+    """The evidence of a response's `content` blocks (plain) as span attributes; tells the conversation at `tip`."""
+    message = {"role": "assistant", "content": [block for block in content if isinstance(block, dict)]}
     calls: dict[str, str] = {}
     rows = [(piece_print(block), describe(*block, calls)) for block in pieces(message)]
     if tip is not None:
         known.answered(tip, fingerprint(message), rows, calls, message_id)
-    return {at.OUTPUT_SEGMENTS: "[" + ",".join(segment.text for _, segment in rows) + "]"}
+    return {at.OUTPUT_SEGMENTS: "[" + ",".join([segment.text for _, segment in rows]) + "]"}
 
 
 def describe_usage(usage: Any) -> dict[str, Any]:
-    """What `usage` of a response says that the conventions have no attribute for."""
-    usage = plain(usage)
-    if not isinstance(usage, dict):
-        return {}
+    """What `usage` of a response, a model or plain, says that the conventions have no attribute for."""
     attributes: dict[str, Any] = {}
-    server = plain(usage.get("server_tool_use"))
-    if isinstance(server, dict):
+    if (server := field(usage, "server_tool_use")) is not None:
         for key, name in (
             ("web_search_requests", at.USAGE_WEB_SEARCHES),
             ("web_fetch_requests", at.USAGE_WEB_FETCHES),
         ):
-            if isinstance(server.get(key), int):
-                attributes[name] = server[key]
-    if isinstance(usage.get("speed"), str):
-        attributes[at.USAGE_SPEED] = usage["speed"]
-    iterations = usage.get("iterations")
+            if isinstance(requests := field(server, key), int):
+                attributes[name] = requests
+    if isinstance(speed := field(usage, "speed"), str):
+        attributes[at.USAGE_SPEED] = speed
+    iterations = field(usage, "iterations")
     if isinstance(iterations, list) and iterations:
         attributes[at.USAGE_ITERATIONS] = json.dumps([plain(each) for each in iterations], default=str)
     return attributes
+
+
+def field(value: Any, name: str) -> Any:
+    """A key of a dict or a field of a model, or None. `getattr` of a field that a model lacks takes a microsecond."""
+    if type(value) is dict:
+        return value.get(name)
+    fields = getattr(value, "__dict__", None)
+    if fields is None:
+        return None
+    found = fields.get(name)
+    return found if found is not None else (getattr(value, "__pydantic_extra__", None) or {}).get(name)
 
 
 class StreamedOutput:
@@ -81,28 +106,28 @@ class StreamedOutput:
 
     def item(self, event: Any) -> None:
         """Takes one event, a model or a plain dict. Unknown events are passed over."""
-        kind = _get(event, "type")
+        kind = field(event, "type")
         if kind == "content_block_delta":
-            delta = _get(event, "delta")
+            delta = field(event, "delta")
             name = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}.get(
-                str(_get(delta, "type"))
+                str(field(delta, "type"))
             )
-            part = _get(delta, name) if name else None
+            part = field(delta, name) if name else None
             if isinstance(part, str):
-                self._parts.setdefault(_get(event, "index"), []).append(part)
+                self._parts.setdefault(field(event, "index"), []).append(part)
         elif kind == "content_block_start":
-            block = plain(_get(event, "content_block"))
+            block = plain(field(event, "content_block"))
             if isinstance(block, dict):
-                self._blocks[_get(event, "index")] = dict(block)
+                self._blocks[field(event, "index")] = dict(block)
         elif kind == "message_start":
-            message = plain(_get(event, "message"))
+            message = plain(field(event, "message"))
             if isinstance(message, dict):
                 self.message = message
                 self.usage = {k: v for k, v in (plain(message.get("usage")) or {}).items() if v is not None}
         elif kind == "message_delta":
             self.is_final = True
-            self.stop_reason = _get(_get(event, "delta"), "stop_reason")
-            self.usage.update({k: v for k, v in (plain(_get(event, "usage")) or {}).items() if v is not None})
+            self.stop_reason = field(field(event, "delta"), "stop_reason")
+            self.usage.update({k: v for k, v in (plain(field(event, "usage")) or {}).items() if v is not None})
 
     def as_message(self) -> dict[str, Any]:
         """The response so far, in the form of a whole one. Before its end, what only the end says is left out."""
@@ -128,7 +153,3 @@ class StreamedOutput:
             blocks.append(block)
         self._parts.clear()
         return blocks
-
-
-def _get(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

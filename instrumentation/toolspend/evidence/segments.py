@@ -23,6 +23,7 @@ _TEXT_KINDS: Final = {
     "system": at.SEGMENT_SYSTEM,
 }
 _CALL_TYPES: Final = {"tool_use": None, "server_tool_use": at.FLAG_SERVER, "mcp_tool_use": at.FLAG_SERVER}
+_encode: Final = json.JSONEncoder(separators=(",", ":")).encode
 _MEDIA_FLAGS: Final = {"image": at.FLAG_IMAGE, "document": at.FLAG_DOCUMENT}
 
 
@@ -135,7 +136,7 @@ class Described:
         row: list[object] = [kind, chars, tool, id, flags, utf8_bytes if utf8_bytes != chars else None]
         while row[-1] is None:
             row.pop()
-        self.text = json.dumps(row, separators=(",", ":"))
+        self.text = _encode(row)
         self.chars = chars
 
 

@@ -99,8 +99,8 @@ class Call:
                 content = settings.content(text)
                 if content is not None:
                     values[at.TOOL_ARGUMENTS] = content
-        if self.is_known is not None:
-            values[at.TOOL_IS_KNOWN] = self.is_known
+        if self.is_known is False:
+            values[at.TOOL_IS_KNOWN] = False
         if self.batch is not None:
             values[at.BATCH_ID] = self.batch.id
         self.span = _provider.tracer().start_span(
@@ -165,6 +165,11 @@ class Batch:
         with self.lock:
             if self.is_over:
                 return None
+            # Nearly always it is the first that no handler has run yet and that has these inputs.
+            for call in self.calls:
+                if call.attempts == 0 and call.name == name and inputs(call.arguments):
+                    call.attempts = call.runs = 1
+                    return call
             mine = [call for call in self.calls if call.name == name]
             same = [call for call in mine if inputs(call.arguments)]
             for candidates in (same,) if is_exact else (same, mine):
@@ -219,7 +224,9 @@ def begin(info: ToolInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     """A handler of the tool starts: its call, claimed or new, and the context that the handler is to run in."""
 
     def is_input(arguments: object) -> bool:
-        return _is_same(kwargs, arguments) or any(_is_same(each, arguments) for each in args)
+        if _is_same(kwargs, arguments):
+            return True
+        return bool(args) and any(_is_same(each, arguments) for each in args)
 
     base = otel_context.get_current()
     batch = current_batch()
@@ -330,6 +337,8 @@ async def _finish_async(call: Call, context: Context, work: Awaitable[Any]) -> A
 def _is_same(given: object, asked: object) -> bool:
     if given is asked:
         return True
+    if type(given) is dict and type(asked) is dict and len(given) != len(asked):
+        return False
     if not isinstance(given, Mapping) or not isinstance(asked, Mapping) or len(given) != len(asked):
         return False
     try:

@@ -12,7 +12,7 @@ from ... import attributes as at
 from ..._config import config
 from ..._session import current
 from ...evidence import Tip, content, conversations, describe_output, describe_usage
-from ...evidence.outputs import plain
+from ...evidence.outputs import plain_block
 
 
 class Described(NamedTuple):
@@ -42,7 +42,7 @@ def request_attributes(body: Any, span: Span) -> Described:
 
 def response_attributes(message: Any, tip: Tip | None) -> dict[str, Any]:
     """The evidence of a response `message`, a model or a plain body."""
-    blocks = [plain(block) for block in _get(message, "content") or ()]
+    blocks = [plain_block(block) for block in _get(message, "content") or ()]
     attributes = describe_output(blocks, tip, _get(message, "id"))
     attributes.update(describe_usage(_get(message, "usage")))
     if (settings := config()).capture_content:
