@@ -119,13 +119,13 @@ def turns(size: str, number: int) -> tuple[list[dict[str, Any]], list[list[dict[
     return full[:55], [full[:count] for count in (57, 59, 61, 63, 65)]
 
 
-def measure(size: str) -> dict[str, float]:
-    """Microseconds of CPU a call by side, all threads counted, writing the spans to the spool included."""
+def measure(size: str) -> dict[str, list[float]]:
+    """Microseconds of CPU a call by side: of the calling thread, and of all, writing to the spool included."""
     import anthropic
-    import standin
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 
+    import standin
     import toolspend
     from toolspend import _provider
 
@@ -141,22 +141,23 @@ def measure(size: str) -> dict[str, float]:
     request: dict[str, Any] = {"model": "claude-opus-4-8", "max_tokens": 100}
     if size == "large":
         request["tools"] = tools(40)
-    figures: dict[str, list[float]] = {side: [] for side in clients}
+    figures: dict[str, list[tuple[float, float]]] = {side: [] for side in clients}
     for block in range(BLOCKS + 1):
         for side, client in clients.items():
             switch.is_on = side == "native"
             if side == "toolspend":
                 toolspend.instrument(httpx=False)
-            spent, calls = 0.0, 0
+            own, spent, calls = 0.0, 0.0, 0
             for number in range(CONVERSATIONS):
                 opening, timed = turns(size, block * CONVERSATIONS + number)
                 if opening:
                     client.messages.create(messages=opening, **request)
                 _provider.flush()
                 switch.force_flush()
-                before = time.process_time()
+                before, own_before = time.process_time(), time.thread_time()
                 for messages in timed:
                     client.messages.create(messages=messages, **request)
+                own += time.thread_time() - own_before
                 _provider.flush()
                 switch.force_flush()
                 spent += time.process_time() - before
@@ -164,8 +165,8 @@ def measure(size: str) -> dict[str, float]:
             if side == "toolspend":
                 toolspend.uninstrument()
             if block:  # the first block warms up
-                figures[side].append(spent / calls * 1e6)
-    return {side: statistics.median(found) for side, found in figures.items()}
+                figures[side].append((own / calls * 1e6, spent / calls * 1e6))
+    return {side: [statistics.median(each) for each in zip(*found, strict=True)] for side, found in figures.items()}
 
 
 if __name__ == "__main__":

@@ -69,7 +69,9 @@ def measure(side: str) -> float:
         from toolspend.spool import SpoolExporter
 
         provider = TracerProvider()
-        provider.add_span_processor(BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=500))
+        provider.add_span_processor(
+            BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=500)
+        )
         tracer = provider.get_tracer("bench")
         attributes = {f"gen_ai.tool.attribute_{number}": "value" for number in range(10)}
 

@@ -11,7 +11,6 @@ from .chains import Chains, conversations
 from .line import Tip
 from .segments import describe, fingerprint, piece_print, pieces
 
-
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "text": ("type", "text"),
     "thinking": ("type", "thinking", "signature"),

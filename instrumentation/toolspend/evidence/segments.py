@@ -114,8 +114,17 @@ def _parts(block: Any) -> Sequence[Any]:
 def _piece_print(role: str, block: Any) -> int:
     if type(block) is not dict:
         return hash((role, block if type(block) is str else repr(block)))
-    if block.get("type") == "text":
+    kind = block.get("type")
+    if kind == "text":
         return hash((role, block.get("text")))
+    content = block.get("content")
+    if kind == "tool_result" and type(content) is str:
+        return hash((role, block.get("tool_use_id"), content, block.get("is_error")))
+    if kind == "tool_use":
+        try:
+            return hash((role, block["id"], *block["input"].values()))
+        except (KeyError, TypeError, AttributeError):
+            pass  # nested: read it whole
     return hash((role, canonical({key: value for key, value in block.items() if key != "cache_control"})))
 
 

@@ -12,7 +12,7 @@ from ... import attributes as at
 from ..._config import config
 from ..._session import current
 from ...evidence import Tip, content, conversations, describe_output, describe_usage
-from ...evidence.outputs import plain_block
+from ...evidence.outputs import field, plain_block
 
 
 class Described(NamedTuple):
@@ -42,9 +42,9 @@ def request_attributes(body: Any, span: Span) -> Described:
 
 def response_attributes(message: Any, tip: Tip | None) -> dict[str, Any]:
     """The evidence of a response `message`, a model or a plain body."""
-    blocks = [plain_block(block) for block in _get(message, "content") or ()]
-    attributes = describe_output(blocks, tip, _get(message, "id"))
-    attributes.update(describe_usage(_get(message, "usage")))
+    blocks = [plain_block(block) for block in field(message, "content") or ()]
+    attributes = describe_output(blocks, tip, field(message, "id"))
+    attributes.update(describe_usage(field(message, "usage")))
     if (settings := config()).capture_content:
         output = content.messages([{"role": "assistant", "content": blocks}])
         content.add(attributes, at.OUTPUT_MESSAGES, output, settings)
@@ -57,23 +57,23 @@ def usage_attributes(message: Any) -> dict[str, Any]:
     `gen_ai.usage.input_tokens` includes what was read from the cache and written to it. What the response does not
     say is left out.
     """
-    usage = _get(message, "usage")
-    read, write = _get(usage, "cache_read_input_tokens"), _get(usage, "cache_creation_input_tokens")
-    split = _get(usage, "cache_creation")
-    details = _get(usage, "output_tokens_details")
-    uncached = _get(usage, "input_tokens")
+    usage = field(message, "usage")
+    read, write = field(usage, "cache_read_input_tokens"), field(usage, "cache_creation_input_tokens")
+    split = field(usage, "cache_creation")
+    details = field(usage, "output_tokens_details")
+    uncached = field(usage, "input_tokens")
     values = {
-        at.RESPONSE_ID: _get(message, "id"),
-        at.RESPONSE_MODEL: _get(message, "model"),
-        at.ANTHROPIC_STOP_REASON: _get(message, "stop_reason"),
+        at.RESPONSE_ID: field(message, "id"),
+        at.RESPONSE_MODEL: field(message, "model"),
+        at.ANTHROPIC_STOP_REASON: field(message, "stop_reason"),
         at.INPUT_TOKENS: uncached + (read or 0) + (write or 0) if isinstance(uncached, int) else None,
         at.CACHE_READ_TOKENS: read,
         at.CACHE_WRITE_TOKENS: write,
-        at.ANTHROPIC_CACHE_WRITE_5M: _get(split, "ephemeral_5m_input_tokens"),
-        at.ANTHROPIC_CACHE_WRITE_1H: _get(split, "ephemeral_1h_input_tokens"),
-        at.OUTPUT_TOKENS: _get(usage, "output_tokens"),
-        at.THINKING_TOKENS: _get(details, "thinking_tokens"),
-        at.ANTHROPIC_SERVICE_TIER: _get(usage, "service_tier"),
+        at.ANTHROPIC_CACHE_WRITE_5M: field(split, "ephemeral_5m_input_tokens"),
+        at.ANTHROPIC_CACHE_WRITE_1H: field(split, "ephemeral_1h_input_tokens"),
+        at.OUTPUT_TOKENS: field(usage, "output_tokens"),
+        at.THINKING_TOKENS: field(details, "thinking_tokens"),
+        at.ANTHROPIC_SERVICE_TIER: field(usage, "service_tier"),
     }
     return {name: value for name, value in values.items() if isinstance(value, str | int)}
 
@@ -83,19 +83,14 @@ def response_body(data: Any) -> Any:
 
     `data` is a message, a stream (None: its events tell), or a raw response, whose body counts once it was read.
     """
+    fields = getattr(data, "__dict__", {})
+    if "usage" in fields and "content" in fields:
+        return data
     response = getattr(data, "http_response", None)
-    if response is None:
-        return data if _get(data, "content") is not None and _get(data, "usage") is not None else None
-    if not response.is_closed or "json" not in response.headers.get("content-type", ""):
+    if response is None or not response.is_closed or "json" not in response.headers.get("content-type", ""):
         return None
     try:
         body = json.loads(response.content)
     except Exception:  # a body that was closed unread, or is not what its type says
         return None
     return body if isinstance(body, Mapping) and body.get("type") == "message" else None
-
-
-def _get(value: Any, name: str) -> Any:
-    if isinstance(value, Mapping):
-        return value.get(name)
-    return getattr(value, name, None)
