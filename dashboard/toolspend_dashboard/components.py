@@ -59,16 +59,15 @@ def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
     """Say what is not known about the selection's bill; nothing where everything is."""
     requests = int(totals["requests"])
     unknown, unpriced = requests - int(totals["known_requests"]), int(totals["unpriced_requests"])
-    notes = []
+    lines = []
     if unpriced:
         models = markdown(str(totals["unpriced_models"]))
-        verb = "has" if unpriced == 1 else "have"
-        notes.append(f"{formats.plural(unpriced, 'request')} on {models} {verb} **no price**")
+        verb, what = ("has", "it costs") if unpriced == 1 else ("have", "they cost")
+        priceless = f"{formats.plural(unpriced, 'request')} on {models} {verb} **no price**"
+        lines.append(f"{priceless}: what {what} is unknown and in no figure here.")
     if unknown:
-        notes.append(f"{formats.plural(unknown, 'request')} ended **without usage**")
-    lines = []
-    if notes:
-        lines.append(f"{' and '.join(notes)}: what they cost is unknown and is in no figure here.")
+        unsaid = f"{formats.plural(unknown, 'request')} ended **before all of the usage was known**"
+        lines.append(f"{unsaid}: only what is known is counted.")
     whole = float(bases["tokens"].sum())
     if whole and (shares := _basis_shares(bases, whole)):
         lines.append(f"Tokens by basis of attribution: {shares}.")

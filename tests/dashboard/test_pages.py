@@ -76,7 +76,7 @@ def test_the_overview_says_what_is_not_known(page: Page, sample_store: Store) ->
     text = said(page(sample_store))
     unpriced = value(sample_store, "select count(*) from llm_requests where model = 'house-model-1' and is_usage_known")
     assert f"{unpriced} requests on house-model-1 have **no price**" in text
-    assert "ended **without usage**" in text
+    assert "ended **before all of the usage was known**" in text
     assert "reconciled" in text
 
 
