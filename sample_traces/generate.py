@@ -7,6 +7,8 @@ from its name, against the stand-in API inside the process.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -30,6 +32,10 @@ STORIES = {
     "tool_runner": "travel-desk",
 }
 """Each story and the service that it runs as."""
+
+MADE_WITH = HERE / "made_with.json"
+"""The versions of the packages that the spans hang on: another version may say other things on its spans."""
+PACKAGES = ("anthropic", "mcp", "opentelemetry-sdk")
 
 START_NS = 1_793_491_200 * 1_000_000_000  # 2026-11-01T00:00:00Z, before the first session of any story
 
@@ -59,7 +65,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _write(names: Sequence[str], made: Path, to: Path) -> int:
     for name in names:
         (to / f"{name}.jsonl").write_bytes((made / f"{name}.jsonl").read_bytes())
+    if to == HERE:
+        MADE_WITH.write_text(json.dumps(installed(), indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def installed() -> dict[str, str]:
+    """The installed versions of the packages that the spans hang on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _compare(names: Sequence[str], made: Path, to: Path) -> int:
