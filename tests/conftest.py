@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# A failure of ours is swallowed and counted in production; here it fails the test, in child processes too.
+os.environ.setdefault("TOOLSPEND_RAISE", "1")
+
 # Where a change is judged, the examples are the same each time; elsewhere every run looks further.
 settings.register_profile("judged", derandomize=True)
 if os.environ.get("CI"):

@@ -46,7 +46,9 @@ class StoreLocked(StoreError):
     def __init__(self, path: Path, pid: int | None) -> None:
         holder = f"process {pid}" if pid is not None else "another process"
         super().__init__(
-            path, f"{path} is open in {holder}: use `toolspend sql` while it runs, stop it, or give another --db PATH"
+            path,
+            f"{path} is open in {holder}: stop it, or give another --db PATH "
+            "(beside a running `toolspend up`, `toolspend sql` and `report` work)",
         )
         self.pid = pid
 

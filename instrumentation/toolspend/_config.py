@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -32,15 +33,24 @@ class Config:
             record_failure("redact", error)
             return None
         # A lone surrogate, which JSON may hold, cannot be sent.
-        return redacted if redacted.isascii() else redacted.encode("utf-8", "replace").decode()
+        left = redacted if redacted.isascii() else redacted.encode("utf-8", "replace").decode()
+        _ready.append(hash(left))
+        return left
 
 
 _current = Config()
+_ready: deque[int] = deque(maxlen=50_000)
+"""Hashes of texts that `redact` has seen: another look must not redact them twice."""
 
 
 def config() -> Config:
     """The settings in force."""
     return _current
+
+
+def is_ready_to_leave(text: str) -> bool:
+    """Whether `text` is as `Config.content` left it."""
+    return hash(text) in _ready
 
 
 def set_config(settings: Config) -> None:

@@ -20,8 +20,8 @@ logger: Final = logging.getLogger("toolspend")
 class guarded:  # noqa: N801 (used as a keyword: `with guarded("spool"):`)
     """Swallows an `Exception` of ours: logged once per `where`, counted in `stats()["failures"]`.
 
-    Also a decorator, of a function that then returns None where it failed. Under pytest the exception is raised, so
-    that our bugs show, unless `TOOLSPEND_SWALLOW=1`. What is no `Exception` (a cancellation, an exit) always passes.
+    Also a decorator, of a function that then returns None where it failed. With `TOOLSPEND_RAISE=1`, as in this
+    project's own tests, the exception is raised. What is no `Exception` (a cancellation, an exit) always passes.
     """
 
     __slots__ = ("where",)
@@ -68,4 +68,4 @@ def record_failure(where: str, error: BaseException) -> None:
 
 
 def _is_raising() -> bool:
-    return "PYTEST_VERSION" in os.environ and os.environ.get("TOOLSPEND_SWALLOW") != "1"
+    return os.environ.get("TOOLSPEND_RAISE") == "1"

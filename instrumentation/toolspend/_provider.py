@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ from . import _session, _stats, _version
 from . import attributes as at
 from ._config import Config
 from ._guard import guarded, logger
+from ._scrub import scrubbed
 
 AUTO: Final = "auto"
 _SCHEDULE_DELAY_MS: Final = 500
@@ -141,7 +143,7 @@ class _Counting(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = SpanExportResult.FAILURE
         try:
-            result = self._exporter.export(spans)
+            result = self._exporter.export([scrubbed(span) for span in spans])
         finally:
             self._outlet.taken(len(spans))
             if self._counts and result is SpanExportResult.SUCCESS:
@@ -208,6 +210,9 @@ def use_provider(settings: Config, given: trace.TracerProvider | None) -> None:
         add(ours.session)
     ours.session.is_active = True
     where = _destination(settings.export, ours.is_own)
+    if where == "otlp" and settings.export == AUTO and (missing := _missing_exporter()) is not None:
+        logger.warning("toolspend: %s; until then spans go to the spool.", missing)
+        where = "spool"
     if where is None:
         return
     outlet = ours.outlets.get(where)
@@ -291,21 +296,33 @@ def _destination(export: str | None, is_own: bool) -> str | None:
     return "spool"
 
 
+def _missing_exporter() -> str | None:
+    """What to install for the OTLP protocol that the environment asks for, or None where it is there."""
+    try:
+        is_there = not _is_grpc() or importlib.util.find_spec("opentelemetry.exporter.otlp.proto.grpc") is not None
+    except ModuleNotFoundError:
+        is_there = False
+    if is_there:
+        return None
+    return "OTEL_EXPORTER_OTLP_PROTOCOL is grpc: pip install opentelemetry-exporter-otlp-proto-grpc"
+
+
+def _is_grpc() -> bool:
+    return next((os.environ[name] for name in _PROTOCOLS if os.environ.get(name)), "") == "grpc"
+
+
 def _exporter(where: str) -> SpanExporter:
     if where == "spool":
         from .spool import SpoolExporter
 
         return SpoolExporter()
-    protocol = next((os.environ[name] for name in _PROTOCOLS if os.environ.get(name)), "http/protobuf")
-    if protocol == "grpc":
-        try:
-            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # type: ignore[import-not-found]
-                OTLPSpanExporter as GrpcExporter,
-            )
-        except ImportError:
-            raise ModuleNotFoundError(
-                "OTEL_EXPORTER_OTLP_PROTOCOL is grpc: pip install opentelemetry-exporter-otlp-proto-grpc"
-            ) from None
+    if (missing := _missing_exporter()) is not None:
+        raise ModuleNotFoundError(missing)
+    if _is_grpc():
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # type: ignore[import-not-found]
+            OTLPSpanExporter as GrpcExporter,
+        )
+
         return cast("SpanExporter", GrpcExporter())
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 

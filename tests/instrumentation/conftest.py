@@ -59,6 +59,6 @@ def captured() -> Iterator[testing.Captured]:
 @pytest.fixture
 def swallow(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Failures of ours are swallowed as in production; what is logged of them."""
-    monkeypatch.setenv("TOOLSPEND_SWALLOW", "1")
+    monkeypatch.setenv("TOOLSPEND_RAISE", "0")
     caplog.set_level(logging.WARNING, logger="toolspend")
     return caplog

@@ -11,13 +11,24 @@ _VERSION_DIGITS: Final = 12
 _MAX_REMEMBERED: Final = 10_000
 
 
-_canonical: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str).encode
-"""Made once: `json.dumps` makes an encoder each time, which takes twice as long as a small encoding itself."""
+def _named(value: object) -> str:
+    # Not its `str`: that may be the application's own code.
+    return type(value).__qualname__
+
+
+# Made once: `json.dumps` makes an encoder each time, which takes twice as long as a small encoding itself.
+_sorted: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_named).encode
+_unsorted: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, skipkeys=True, default=_named).encode
 
 
 def canonical(value: object) -> str:
-    """`value` as compact JSON with sorted keys; what JSON cannot hold becomes its `str`."""
-    return _canonical(value)
+    """`value` as compact JSON with sorted keys; what JSON cannot hold is the name of its type. Never raises."""
+    for encode in (_sorted, _unsorted):
+        try:
+            return encode(value)
+        except (TypeError, ValueError, RecursionError):
+            continue  # keys that cannot be sorted, or a value that holds itself
+    return ""
 
 
 def version_of(name: str, description: str | None, input_schema: object) -> str:

@@ -22,7 +22,7 @@ from .. import _provider, evidence
 from .. import attributes as at
 from .._clock import now_ns
 from .._config import config
-from .._guard import guarded
+from .._guard import guarded, record_failure
 from ..evidence.definitions import canonical
 from . import _tools
 from ._tools import ToolInfo
@@ -262,7 +262,11 @@ def begin(info: ToolInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
 def finish(call: Call, result: object, error: BaseException | None) -> None:
     """A handler has returned `result` or raised `error`. Outside a batch, that ends the call's span."""
     ended_ns = now_ns()
-    chars = _tools.raw_chars(result) if error is None else None
+    try:
+        chars = _tools.raw_chars(result) if error is None else None
+    except Exception as failure:  # an object that cannot even be looked at: its size is unknown, its call is not
+        record_failure("size of a result", failure)
+        chars = None
     batch = call.batch
     if batch is None:
         _settle(call, ended_ns, result, chars, error)

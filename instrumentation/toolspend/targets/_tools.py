@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from .. import attributes as at
 from ..evidence.definitions import canonical, definition_log, version_of
 from ..evidence.segments import result_text
+
+_MOST_VALUES: Final = 2_000
+"""A result of more values than these is not sized in the call: that would take the agent milliseconds."""
 
 
 @dataclass(slots=True)
@@ -89,9 +92,7 @@ def describe(tool: Any) -> ToolInfo:
 
 def argument_chars(arguments: object) -> int | None:
     """Characters of a call's arguments as compact JSON; None where they are no JSON."""
-    if not isinstance(arguments, Mapping | list | tuple | str | int | float | bool | None):
-        return None
-    return len(arguments if isinstance(arguments, str) else canonical(arguments))
+    return len(arguments) if isinstance(arguments, str) else _json_chars(arguments)
 
 
 def raw_chars(result: object) -> int | None:
@@ -100,9 +101,27 @@ def raw_chars(result: object) -> int | None:
         return len(result)
     if isinstance(result, bytes | bytearray):
         return len(result)
-    if result is None or isinstance(result, Mapping | list | tuple | int | float):
-        return len(canonical(result))
-    return None
+    return _json_chars(result)
+
+
+def _json_chars(value: object) -> int | None:
+    """Characters of `value` as compact JSON; None where it is more than JSON holds, or too much to look at here."""
+    waiting, left = [value], _MOST_VALUES
+    while waiting:
+        each = waiting.pop()
+        if type(each) is dict:
+            if not all(type(key) is str for key in each):
+                return None
+            waiting.extend(each.values())
+            left -= len(each)
+        elif type(each) is list or type(each) is tuple:
+            waiting.extend(each)
+            left -= len(each)
+        elif each is not None and not isinstance(each, str | int | float):
+            return None
+        if left < 0:
+            return None
+    return len(canonical(value))
 
 
 def block_text(content: object) -> str:

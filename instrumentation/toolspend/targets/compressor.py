@@ -127,6 +127,14 @@ def _call_of(tool: str, result: object) -> Call | None:
 @guarded("compressor")
 def _end(begun: _Compression, wrapped: Callable[..., Any], result: object, error: BaseException | None) -> None:
     span = begun.span
+    try:
+        _describe(begun, wrapped, result, error)
+    finally:
+        span.end()
+
+
+def _describe(begun: _Compression, wrapped: Callable[..., Any], result: object, error: BaseException | None) -> None:
+    span = begun.span
     span.set_attribute(at.COMPRESSION_HAS_MODEL_CALL, begun.watch.has_model_call)
     if error is not None:
         span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
@@ -138,4 +146,3 @@ def _end(begun: _Compression, wrapped: Callable[..., Any], result: object, error
         strategy = _tools.read(result, "strategy") or getattr(wrapped, "strategy", None)
         if isinstance(strategy, str):
             span.set_attribute(at.COMPRESSION_STRATEGY, strategy)
-    span.end()

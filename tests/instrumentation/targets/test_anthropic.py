@@ -411,7 +411,7 @@ def test_content_leaves_only_when_asked_and_redacted() -> None:
 
 def test_content_is_dropped_where_redact_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A redact function that raises costs the content, never the call or the span."""
-    monkeypatch.setenv("TOOLSPEND_SWALLOW", "1")
+    monkeypatch.setenv("TOOLSPEND_RAISE", "0")
 
     def redact(_text: str) -> str:
         raise RuntimeError("no")
