@@ -77,7 +77,6 @@ def test_a_batch_and_its_call_are_these_spans(captured: Captured) -> None:
                 "gen_ai.tool.type": "function",
                 "gen_ai.tool.call.id": "toolu_1",
                 "toolspend.tool.version": version,
-                "toolspend.tool.category": "research",
                 "toolspend.tool.argument_chars": 16,
                 "toolspend.tool.raw_result_chars": 10,
                 "toolspend.tool.result_chars": 10,

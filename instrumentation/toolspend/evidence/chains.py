@@ -23,7 +23,7 @@ from .definitions import definition_log
 from .delta import head_delta, message_delta, restate
 from .head import Head
 from .line import Chain, Row, Tip
-from .segments import Described, describe, fingerprint, is_marked, mark, marks_of, piece_print, pieces
+from .segments import Described, describe, fingerprints, mark, marks_of, piece_print, pieces
 
 MAX_CHAINS: Final = 256
 MAX_SEGMENTS: Final = 400_000
@@ -96,7 +96,7 @@ class Chains:
         here: one that goes on keeps the id that it began with (`tip.conversation_id`).
         """
         messages = [each for each in body.get("messages") or () if type(each) is dict]
-        prints = [fingerprint(message) for message in messages]
+        prints, marked = fingerprints(messages)
         with self._lock:
             answer = self._answers.get(previous) if (previous := _continued(body)) is not None else None
             is_partial = previous is not None and (answer is None or answer.tip.is_partial)
@@ -105,6 +105,7 @@ class Chains:
                 history = answer.tip.chain.messages[: answer.tip.count]
                 prints = [*history, answer.message_print, *prints]
                 messages = [*({},) * (len(history) + 1), *messages]
+                marked = [len(history) + 1 + index for index in marked]
             keys = _keys(scope, prints)
             base, shared = self._find_base(keys, prints) if answer is None else (answer.tip, answer.tip.count)
             inherits_head = answer is not None and not body.get("tools") and not body.get("system")
@@ -116,7 +117,11 @@ class Chains:
                 conversation_id = self._conversation_in(messages) or conversation_id
             spot = _Spot(head, span_id, conversation_id, is_partial)
             tip, copied = self._extend(base, shared, prints, messages, answer, spot, keys)
-            attributes = {} if is_partial else self._evidence(tip, base, copied, messages, body)
+            attributes = (
+                {}
+                if is_partial
+                else self._evidence(tip, base, copied, [(index, messages[index]) for index in marked], body)
+            )
             if has_definitions and (unsent := definition_log.unsent(head.definitions)) is not None:
                 attributes[at.TOOL_DEFINITIONS] = unsent
             self._forget_old()
@@ -229,7 +234,7 @@ class Chains:
         tip: Tip,
         base: Tip | None,
         copied: int,
-        messages: Sequence[Mapping[str, Any]],
+        marked: Sequence[tuple[int, Mapping[str, Any]]],
         body: Mapping[str, Any],
     ) -> dict[str, Any]:
         head, chain = tip.head, tip.chain
@@ -250,10 +255,9 @@ class Chains:
             if restated := restate(tip, copied):
                 attributes[at.CONTEXT_RESTATED] = restated
         marks = list(head.marks)
-        for index, message in enumerate(messages):
-            if is_marked(message):
-                first = offset + chain.bounds[index]
-                marks.extend((first + place, ttl) for place, ttl in marks_of(message))
+        for index, message in marked:
+            first = offset + chain.bounds[index]
+            marks.extend((first + place, ttl) for place, ttl in marks_of(message))
         mark(marks, total - 1, body)  # top-level cache_control caches the whole prompt
         if marks:
             attributes[at.CONTEXT_CACHE_MARKS] = json.dumps(marks, separators=(",", ":"))

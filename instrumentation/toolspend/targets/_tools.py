@@ -34,7 +34,6 @@ class ToolInfo:
         found = {
             at.TOOL_VERSION: self.version,
             at.TOOL_DECLARED_VERSION: self.declared_version or (declared and declared.declared_version),
-            at.TOOL_CATEGORY: self.category,
             at.TOOL_SERVER: self.server,
             at.TOOL_HAS_SIDE_EFFECTS: (
                 declared.has_side_effects if self.has_side_effects is None and declared else self.has_side_effects
