@@ -149,7 +149,7 @@ class Described:
         utf8_bytes: int | None = None,
     ) -> None:
         text = f'["{kind}",{chars}'
-        rest = (tool, id, flags, utf8_bytes if utf8_bytes != chars else None)
+        rest: tuple[str | int | None, ...] = (tool, id, flags, utf8_bytes if utf8_bytes != chars else None)
         for index in range(4):
             value = rest[index]
             if value is None:
@@ -157,7 +157,7 @@ class Described:
                     break
                 text += ",null"
             else:
-                text += f",{value}" if type(value) is int else f",{_quoted(value)}"
+                text += f",{_quoted(value)}" if isinstance(value, str) else f",{value}"
         self.text = text + "]"
         self.chars = chars
 

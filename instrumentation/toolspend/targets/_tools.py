@@ -1,4 +1,4 @@
-"""What is known of each tool: its versions, category, server and side effects, and how long its texts are."""
+"""What is known of each tool: its versions, server and side effects, and how long its texts are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class ToolInfo:
     name: str
     version: str | None = None
     declared_version: str | None = None
-    category: str | None = None
     server: str | None = None
     has_side_effects: bool | None = None
     definition_chars: int | None = None
@@ -77,13 +76,11 @@ def describe(tool: Any) -> ToolInfo:
     named = (read(tool, key) for key in ("schema", "input_schema", "inputSchema", "parameters"))
     schema = next((each for each in named if isinstance(each, Mapping)), None)
     version = read(tool, "version", "declared_version")
-    category = read(tool, "category")
     has_side_effects = read(tool, "has_side_effects")
     return ToolInfo(
         name=name,
         version=None if schema is None and description is None else version_of(name, description, schema),
         declared_version=None if version is None else str(version),
-        category=None if category is None else str(getattr(category, "value", category)),
         has_side_effects=has_side_effects if isinstance(has_side_effects, bool) else None,
         definition_chars=len(name) + len(description or "") + len(canonical(schema or {})),
     )
