@@ -379,6 +379,8 @@ def test_native_recordings_give_their_ground_truth(
         " coalesce((select sum(cost_usd) from context_ledger), 0) as ledger from llm_requests"
     )
     assert total[0]["billed"] == total[0]["ledger"]
+    conserved = Path(__file__).parents[1] / "conservation.sql"
+    assert rows(conserved.read_text(encoding="utf-8")) == [], "request by request and rate by rate"
 
 
 def test_native_mcp_recordings_give_their_calls(recordings: Path, store: Store, rows: Rows) -> None:
