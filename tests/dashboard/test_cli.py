@@ -154,6 +154,14 @@ def test_rows_come_in_every_format(filled: Path, tmp_path: Path) -> None:
     assert table.to_pylist()[0]["list"] == [1, 2]
 
 
+def test_money_keeps_its_digits(filled: Path) -> None:
+    """A decimal is shown with the digits of its type, never as a power of ten."""
+    query = "select 0.000015::decimal(18, 9) as cost_usd, 1.5::double as ratio"
+    for name in ("table", "csv"):
+        shown = served.run_here(filled, "sql", query, "-f", name).stdout
+        assert "0.000015000" in shown and "1.5" in shown and "e-05" not in shown
+
+
 def test_a_value_cannot_control_the_terminal(filled: Path) -> None:
     """Escape sequences in values are shown as text."""
     query = "select chr(27) || '[2J' || chr(155) || '31m' || chr(8238) as x"

@@ -16,6 +16,7 @@ from toolspend_ingest.sandbox import Result
 # Control characters (with the C1 ones, which some terminals obey) and those that change the direction of text.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|UTINYINT|USMALLINT|UINTEGER)$")
+_DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)$")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -29,8 +30,10 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
-def cell(value: Any) -> str:
-    """A value as text: nothing for null, JSON for what is nested."""
+def cell(value: Any, kind: str = "") -> str:
+    """A value of DuckDB type `kind` as text: nothing for null, JSON for what is nested, decimals with their digits."""
+    if isinstance(value, float) and (scale := _DECIMAL.match(kind)) is not None:
+        return f"{value:.{scale[1]}f}"
     match value:
         case None:
             return ""
@@ -54,7 +57,7 @@ def table(result: Result, is_terminal: bool) -> str:
         is_number = _NUMERIC.match(kind) is not None
         grid.add_column(Text(visible(name)), justify="right" if is_number else "left", overflow="fold")
     for row in result.rows:
-        grid.add_row(*(Text(visible(cell(value))) for value in row))
+        grid.add_row(*(Text(visible(cell(*each))) for each in zip(row, result.types, strict=True)))
     buffer = io.StringIO()
     width = None if is_terminal else 10_000
     console = Console(file=buffer, width=width, force_terminal=is_terminal, highlight=False, emoji=False, markup=False)
@@ -70,7 +73,7 @@ def comma_separated(result: Result, is_terminal: bool) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     shown: Callable[[str], str] = visible if is_terminal else str
     writer.writerow([shown(name) for name in result.columns])
-    writer.writerows([shown(cell(value)) for value in row] for row in result.rows)
+    writer.writerows([shown(cell(*each)) for each in zip(row, result.types, strict=True)] for row in result.rows)
     return buffer.getvalue()
 
 
