@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from . import _session, _stats, _version
 from . import attributes as at
 from ._config import Config
-from ._guard import guarded, logger
+from ._guard import guarded, logger, record_failure
 from ._scrub import scrubbed
 
 AUTO: Final = "auto"
@@ -142,14 +142,15 @@ class _Counting(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = SpanExportResult.FAILURE
+        left = _scrubbed(spans)
         try:
-            result = self._exporter.export([scrubbed(span) for span in spans])
+            result = self._exporter.export(left)
         finally:
             self._outlet.taken(len(spans))
             if self._counts and result is SpanExportResult.SUCCESS:
-                _stats.count_exported(len(spans))
+                _stats.count_exported(len(left))
             elif self._counts:
-                _stats.count_dropped(len(spans))
+                _stats.count_dropped(len(left))
         return result
 
     def shutdown(self) -> None:
@@ -157,6 +158,18 @@ class _Counting(SpanExporter):
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return self._exporter.force_flush(timeout_millis)
+
+
+def _scrubbed(spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
+    """What may leave of `spans`. One that cannot be cleaned does not leave, and costs only itself."""
+    left = []
+    for span in spans:
+        try:
+            left.append(scrubbed(span))
+        except Exception as error:
+            record_failure("scrubbing a span", error)
+            _stats.count_dropped(1)
+    return left
 
 
 class _Ours:

@@ -13,7 +13,7 @@ from opentelemetry import trace
 import spooled
 import standin
 import toolspend
-from toolspend import _provider
+from toolspend import _stats
 
 SECRET = "the launch code is 0000"
 is_native = hasattr(import_module("anthropic._base_client"), "finish_api_call_span")
@@ -71,16 +71,47 @@ def test_the_message_of_an_exception_stays_out_of_the_spool(home: Path) -> None:
     assert SECRET not in text
 
 
-def test_otlp_without_its_exporter_goes_to_the_spool(
-    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What the environment asks for and is not installed costs a line in the log, not the agent."""
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
-    monkeypatch.setattr(_provider, "_destination", lambda export, is_own: "otlp")
+def test_a_span_that_cannot_be_cleaned_costs_only_itself(home: Path) -> None:
+    """An application's own processor may leave anything on a span; its neighbours reach the spool."""
+
+    class Spoiled(dict[str, Any]):
+        def __iter__(self) -> Any:
+            raise RuntimeError("not to be read")
+
     toolspend.instrument()
-    assert _provider.destinations() == ["spool"]
-    assert "pip install opentelemetry-exporter-otlp-proto-grpc" in caplog.text
-    toolspend.uninstrument()
-    with pytest.raises(ModuleNotFoundError, match="pip install"):
-        toolspend.instrument(export="otlp")
+    tracer = trace.get_tracer("application")
+    for name in ("before", "spoiled", "after"):
+        span: Any = tracer.start_span(name)
+        if name == "spoiled":
+            span._attributes = Spoiled(key="value")
+        span.end()
+    text = written(home)
+    assert "before" in text and "after" in text
+    assert "spoiled" not in text
+    assert toolspend.stats()["dropped"] == 1
+    assert toolspend.stats()["failures"] == {"scrubbing a span": 1}
+    _stats.reset()
+
+
+def test_otlp_without_its_exporter_goes_to_the_spool(tmp_path: Path) -> None:
+    """What the environment asks for and is not installed costs a line in the log, not the agent."""
+    script = """
+        import logging
+
+        import toolspend
+        from toolspend import _provider
+
+        logging.basicConfig()
+        toolspend.instrument()
+        print(_provider.destinations())
+        toolspend.uninstrument()
+        try:
+            toolspend.instrument(export="otlp")
+        except ModuleNotFoundError as error:
+            print(error)
+    """
+    asked = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    done = spooled.run(tmp_path / "agent", script, **asked)
+    line = "OTEL_EXPORTER_OTLP_PROTOCOL is grpc: pip install opentelemetry-exporter-otlp-proto-grpc"
+    assert done.stdout.splitlines() == ["['spool']", line], done.stderr
+    assert line in done.stderr

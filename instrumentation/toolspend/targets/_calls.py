@@ -341,8 +341,6 @@ async def _finish_async(call: Call, context: Context, work: Awaitable[Any]) -> A
 def _is_same(given: object, asked: object) -> bool:
     if given is asked:
         return True
-    if type(given) is dict and type(asked) is dict and len(given) != len(asked):
-        return False
     if not isinstance(given, Mapping) or not isinstance(asked, Mapping) or len(given) != len(asked):
         return False
     try:
