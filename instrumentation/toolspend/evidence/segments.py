@@ -40,25 +40,27 @@ def fingerprints(messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list
         if type(content) is str:
             prints.append(hash((message.get("role"), content)))
             continue
-        parts = [message.get("role")]
+        parts: list[Any] = [message.get("role")]
         is_marked = False
         try:
             for block in content or ():
                 if "cache_control" in block:
                     is_marked = True
                 kind = block["type"]
-                if kind == "tool_use":
-                    parts.append(block["id"])
-                    parts.extend(block["input"].values())
+                # A number ahead of what is no text: no text can be mistaken for it.
+                if kind == "text":
+                    parts.append(block["text"])
+                elif kind == "tool_use":
+                    values = block["input"].values()
+                    parts += (len(values), block["id"], *values)
                 elif kind == "tool_result":
-                    parts.append(block["tool_use_id"])
                     inner = block.get("content")
                     if type(inner) is list:
-                        parts.extend([part["text"] for part in inner])
+                        parts += (len(inner), block["tool_use_id"], *[part["text"] for part in inner])
                     else:
-                        parts.append(inner)
+                        parts += (-1, block["tool_use_id"], inner)
                 else:
-                    parts.append(block["text"])
+                    parts.append(_piece_print("", block))
             prints.append(hash(tuple(parts)))
         except (KeyError, TypeError, AttributeError):
             is_marked = True  # unusual: look closer
@@ -125,10 +127,11 @@ def _piece_print(role: str, block: Any) -> int:
         return hash((role, block.get("text")))
     content = block.get("content")
     if kind == "tool_result" and type(content) is str:
-        return hash((role, block.get("tool_use_id"), content, block.get("is_error")))
+        return hash((role, -1, block.get("tool_use_id"), content, block.get("is_error")))
     if kind == "tool_use":
         try:
-            return hash((role, block["id"], *block["input"].values()))
+            values = block["input"].values()
+            return hash((role, len(values), block["id"], *values))
         except (KeyError, TypeError, AttributeError):
             pass  # nested: read it whole
     return hash((role, canonical({key: value for key, value in block.items() if key != "cache_control"})))

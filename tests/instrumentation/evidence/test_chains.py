@@ -284,6 +284,14 @@ def test_what_is_remembered_is_bounded() -> None:
     assert at.CONTEXT_BASE in reader.evidence[-1]
 
 
+def test_a_block_of_an_unknown_kind_is_not_taken_for_text() -> None:
+    """What looks like a text block and is none is described for what it is, also where that text was said before."""
+    reader = Reader()
+    reader.send({"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": "y"}]})
+    odd = {"messages": [{"role": "user", "content": "x"}, {"role": "user", "content": [{"type": "odd", "text": "y"}]}]}
+    assert reader.send(odd) == whole(odd)
+
+
 def blocks() -> st.SearchStrategy[Any]:
     """Blocks as agents send them, unusual ones included."""
     text = st.text(max_size=8)
