@@ -6,7 +6,7 @@ OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check test-old-sdk test-lowest bench samples clean
+.PHONY: demo test check test-old-sdk test-lowest accuracy bench samples clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[all]' --group dev
 	$(LOWEST)/bin/python -m pytest
+
+accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
+	$(BIN)/python tests/accuracy/run.py
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py

@@ -3,59 +3,146 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
-from toolspend_ingest.attribution.model import Call, Evidence, RequestBill, Session
-
-START = datetime(2026, 5, 1, 12)
-# Claude Sonnet 4.5, in nano-dollars per million tokens.
-PRICES = {
-    "input": 3_000_000_000,
-    "cache_read": 300_000_000,
-    "cache_write_5m": 3_750_000_000,
-    "cache_write_1h": 6_000_000_000,
-    "output": 15_000_000_000,
-    "fee": 10_000_000_000_000,
-}
+START: Final = datetime(2026, 5, 1, 12)
+PRICES: Final[Mapping[str, int]] = MappingProxyType(
+    {
+        "input": 3_000_000_000,
+        "cache_read": 300_000_000,
+        "cache_write_5m": 3_750_000_000,
+        "cache_write_1h": 6_000_000_000,
+        "output": 15_000_000_000,
+        "fee": 10_000_000_000_000,
+    }
+)
+"""Claude Sonnet 4.5, in nano-dollars per million tokens."""
 Piece = list[Any]
 
 
-def bill(request_id: str, second: int = 0, **fields: Any) -> RequestBill:
-    """A request with usage; `read`, `write_1h`, `write_5m` and `input` are the tokens of its prompt."""
-    prompt = tuple(fields.pop(name, 0) for name in ("read", "write_1h", "write_5m", "input"))
-    known: dict[str, Any] = {
-        "row": second,
-        "request_id": request_id,
-        "trace_id": "t",
-        "started_at": START + timedelta(seconds=second),
-        "service": "agent",
-        "agent": None,
-        "model": "claude-sonnet-4-5",
-        "is_usage_known": True,
-        "prompt": prompt,
-        "output": 0,
-        "thinking": None,
-        "web_searches": 0,
-        "tools_offered": None,
-        "stop_reason": None,
-        "compressed_tool": None,
-        "prices": PRICES,
-    }
-    return RequestBill(**{**known, **fields})
+@dataclass(frozen=True)
+class Request:
+    """A model request as billed: `read`, `write_1h`, `write_5m` and `input` are the tokens of its prompt."""
+
+    request_id: str
+    started_at: datetime
+    service: str | None = "agent"
+    agent: str | None = None
+    model: str | None = "claude-sonnet-4-5"
+    is_usage_known: bool = True
+    read: int = 0
+    write_1h: int = 0
+    write_5m: int = 0
+    input: int = 0
+    output: int | None = 0
+    thinking: int | None = None
+    web_searches: int | None = 0
+    tools_offered: int | None = None
+    stop_reason: str | None = None
+    compressed_tool: str | None = None
+    prices: Mapping[str, int] | None = field(default_factory=lambda: PRICES)
+    """By rate; None where the model has no name in the price list."""
+    compaction: tuple[int, int, int, int, int] | None = None
+    """Hidden tokens within the above: read, written for an hour, for five minutes, uncached, output."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The whole billed prompt."""
+        return self.read + self.write_1h + self.write_5m + self.input
+
+    @property
+    def by_rate(self) -> dict[str, int]:
+        """What it is billed for, by rate."""
+        return {
+            "cache_read": self.read,
+            "cache_write_1h": self.write_1h,
+            "cache_write_5m": self.write_5m,
+            "input": self.input,
+            "output": self.output or 0,
+            "fee": self.web_searches or 0,
+        }
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the agent said of one request's prompt and output; the lists as JSON text."""
+
+    request_id: str
+    started_at: datetime
+    base: str | None
+    delta: str | None
+    restated: str | None
+    segments: int | None
+    chars: int | None
+    output: str | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """A run of a tool."""
+
+    span_id: str
+    tool_call_id: str | None
+    tool: str
+    request_id: str | None
+    started_at: datetime
+    argument_chars: int | None = None
+    result_chars: int | None = None
+    raw_result_chars: int | None = None
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A compression of a result, with the model requests made two spans below it."""
+
+    span_id: str
+    tool: str | None
+    tool_call_id: str | None
+    chars_before: int | None
+    chars_after: int | None
+    requests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A choice of tools out of a registry."""
+
+    span_id: str
+    offered_chars: int | None
+    avoided_chars: int | None
+
+
+@dataclass
+class Session:
+    """Everything that is known of one session."""
+
+    session_id: str = "s"
+    requests: list[Request] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    compressions: list[Compression] = field(default_factory=list)
+    selections: list[Selection] = field(default_factory=list)
+
+
+def bill(request_id: str, second: int = 0, **fields: Any) -> Request:
+    """A request that starts so many seconds after `START`; the fields are those of `Request`."""
+    return Request(request_id, START + timedelta(seconds=second), **fields)
 
 
 class Conversation:
     """Grows turn by turn; each request's delta copies the one before and says what is new."""
 
     def __init__(self, session_id: str = "s", prefix: str = "q") -> None:
-        self.session = Session(session_id, [])
+        self.session = Session(session_id)
         self.prompt: list[Piece] = []
         self.prefix = prefix
 
-    def ask(self, *new: Piece, answer: Sequence[Piece] = (), base: bool = True, **fields: Any) -> RequestBill:
-        """One request with the pieces that it adds; `base=False` sends a keyframe."""
+    def ask(self, *new: Piece, answer: Sequence[Piece] | None = None, base: bool = True, **fields: Any) -> Request:
+        """One request with the pieces that it adds; `base=False` sends a keyframe, None for an answer says nothing."""
         index = len(self.session.evidence)
         request = bill(f"{self.prefix}{index:04}", index * 60, **fields)
         copied = len(self.prompt)
@@ -72,28 +159,17 @@ class Conversation:
                 json.dumps([[max(copied - 4, 0), *self.prompt[max(copied - 4, 0) : copied]]]) if is_delta else None,
                 len(self.prompt),
                 sum(piece[1] for piece in self.prompt),
-                json.dumps(list(answer)),
+                json.dumps(list(answer)) if answer is not None else None,
             )
         )
         return request
 
     def call(self, tool: str, call_id: str, request_id: str, second: int | None = None, **sizes: int) -> None:
-        """A row of tool_calls; `second` is its start, by default between the latest request and the next."""
+        """A run of a tool; `second` is its start, by default between the latest request and the next."""
         second = len(self.session.evidence) * 60 - 30 if second is None else second
-        self.session.calls.append(
-            Call(
-                len(self.session.calls),
-                call_id,
-                tool,
-                None,
-                request_id,
-                START + timedelta(seconds=second),
-                f"{len(self.session.calls):04}",
-                sizes.get("argument_chars"),
-                sizes.get("result_chars"),
-                sizes.get("raw_result_chars"),
-            )
-        )
+        span_id = f"run-{len(self.session.calls):04}"
+        at = START + timedelta(seconds=second)
+        self.session.calls.append(Call(span_id, call_id, tool, request_id, at, **sizes))
 
 
 def definition(tool: str, chars: int = 400, version: str = "v1") -> Piece:

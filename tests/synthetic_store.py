@@ -245,9 +245,9 @@ def _definitions(rows: _Rows, *, hostile: bool) -> None:
     for tool, tokens in names.items():
         for version, from_day in (("a1b2c3d4e5f6", 0), ("b2c3d4e5f6a7", 7)):
             rows.add(
-                "tool_definitions", tool=tool, tool_version=version, declared_version="1" if from_day == 0 else "2",
+                "seen_definitions", tool=tool, tool_version=version, declared_version="1" if from_day == 0 else "2",
                 description=f"Use {tool} to work on what the task names.\nReturns text.",
                 input_schema='{"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}',
-                definition_chars=tokens * 4, definition_tokens=tokens,
+                definition_chars=tokens * 4,
                 first_seen_at=START + timedelta(days=from_day), last_seen_at=START + timedelta(days=from_day + 6),
             )  # fmt: skip

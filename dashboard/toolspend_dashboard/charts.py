@@ -271,20 +271,52 @@ def distribution(
     return figure
 
 
-def context_by_turn(frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable]) -> go.Figure:
+def context_by_turn(
+    frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable], *, breaks: Mapping[Hashable, str] | None = None
+) -> go.Figure:
     """The prompt of each request in its order (definitions below, then system, then messages), in tokens.
 
-    `frame`: request_id, part, rate, tokens; `turns`: the request ids in the order of time.
+    `frame`: request_id, part, rate, tokens; `turns`: the request ids in the order of time; `breaks`: what to say of
+    those that are marked.
     """
     prompt = frame[~frame["rate"].isin(["output", "fee"])]
     order = ("definition", "overhead", "system", "user", "assistant", "thinking", "compaction", "carry", "result",
              "call", "compression", "unattributed")  # fmt: skip
-    return _by_turn(prompt, palette, turns, column="part", keys=order, value="tokens", title="Prompt tokens")
+    figure = _by_turn(prompt, palette, turns, column="part", keys=order, value="tokens", title="Prompt tokens")
+    return _mark(figure, palette, prompt.groupby("request_id")["tokens"].sum(), turns, breaks or {})
 
 
-def cost_by_turn(frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable]) -> go.Figure:
-    """What each request cost, by rate. `frame`: request_id, part, rate, cost_usd; `turns`: request ids in order."""
-    return _by_turn(frame, palette, turns, column="rate", keys=RATES, value="cost_usd", title="Cost")
+def cost_by_turn(
+    frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable], *, breaks: Mapping[Hashable, str] | None = None
+) -> go.Figure:
+    """What each request cost, by rate; as `context_by_turn`. `frame`: request_id, part, rate, cost_usd."""
+    figure = _by_turn(frame, palette, turns, column="rate", keys=RATES, value="cost_usd", title="Cost")
+    return _mark(figure, palette, frame.groupby("request_id")["cost_usd"].sum(), turns, breaks or {})
+
+
+def _mark(
+    figure: go.Figure,
+    palette: Palette,
+    heights: pd.Series[Any],
+    turns: Sequence[Hashable],
+    breaks: Mapping[Hashable, str],
+) -> go.Figure:
+    """Points a triangle at the bars of some requests."""
+    if not breaks:
+        return figure
+    heights = heights.astype(float)
+    marked = [(number, turn) for number, turn in enumerate(turns, start=1) if turn in breaks]
+    figure.add_scatter(
+        x=[number for number, _ in marked],
+        y=[float(heights.get(turn, 0.0)) + 0.04 * float(heights.max()) for _, turn in marked],
+        mode="markers",
+        name="Cache break",
+        marker={"symbol": "triangle-down", "size": 11, "color": palette.error},
+        customdata=[breaks[turn] for _, turn in marked],
+        hovertemplate="<b>Cache break</b>: %{customdata}<extra></extra>",
+        cliponaxis=False,
+    )
+    return figure
 
 
 def _by_turn(

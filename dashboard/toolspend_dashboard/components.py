@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from toolspend_dashboard import charts, data, findings, formats, selection, theme
+from toolspend_dashboard import causes, charts, data, findings, formats, selection, theme
 from toolspend_dashboard.formats import markdown
 from toolspend_dashboard.queries import records
 
@@ -83,19 +83,14 @@ def _basis_shares(bases: pd.DataFrame, whole: float) -> str:
 
 def finding(found: findings.Finding, *, key: str) -> None:
     """One finding: what is so, what to do, its figure, and a link to where it can be seen."""
-    fact = "".join(
-        formats.code(found.subject or "") if piece == findings.SUBJECT else markdown(piece)
-        for piece in _pieces(found.fact)
-    )
+    before, subject, after = found.fact.partition(findings.SUBJECT)
+    # The spaces beside the name stand apart: `markdown` takes them off.
+    named = f"{' ' * before.endswith(' ')}{formats.code(found.subject or '')}{' ' * after.startswith(' ')}"
+    fact = f"{markdown(before)}{named if subject else ''}{markdown(after)}"
     amount = f"**{markdown(formats.usd(found.cost_usd))}** " if found.cost_usd is not None else ""
     with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small", key=key):
         st.markdown(f"{amount}{fact}  \n:gray[{markdown(found.action)}]", width="stretch")
         st.page_link(PAGES[found.page], label="Open", query_params=selection.query(**found.query))
-
-
-def _pieces(fact: str) -> list[str]:
-    before, subject, after = fact.partition(findings.SUBJECT)
-    return [piece for piece in (before, subject, after) if piece]
 
 
 def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
@@ -130,13 +125,46 @@ def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
             "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
         },
     )
-    _open_clicked_session(event, sessions)
+    _open_clicked_session(event, sessions["session_id"])
 
 
-def _open_clicked_session(event: Any, sessions: pd.DataFrame) -> None:
+def breaks_table(breaks: pd.DataFrame, *, key: str) -> None:
+    """Causes of lost caches with what to do; a click on a row opens the session that lost most by it."""
+    told = [causes.cause(str(name)) for name in breaks["cause"]]
+    shown = pd.DataFrame(
+        {
+            "Cause": [cause.label for cause in told],
+            "Tool": breaks["tool"].where(breaks["tool"].notna(), formats.NOTHING),
+            "Cost": breaks["cost_usd"],
+            "Tokens": breaks["lost_tokens"],
+            "Requests": breaks["breaks"],
+            "Sessions": breaks["sessions"],
+            "What to do": [cause.action for cause in told],
+        }
+    )
+    event = st.dataframe(
+        shown,
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        placeholder="unknown",
+        row_height=32,
+        column_config={
+            "Cause": st.column_config.TextColumn(pinned=True, width=180),
+            "Tool": st.column_config.TextColumn(help="Whose definition changed", width=150),
+            "Cost": cost_column(shown["Cost"]),
+            "Tokens": st.column_config.NumberColumn(format="compact", help="Cached before, and billed again"),
+            "What to do": st.column_config.TextColumn(width="large"),
+        },
+    )
+    _open_clicked_session(event, breaks["largest_session_id"])
+
+
+def _open_clicked_session(event: Any, sessions: pd.Series[Any]) -> None:
     """Go to the session of the clicked row; the other filters stay."""
     if rows := event.selection.rows:
-        session = str(sessions["session_id"].iloc[rows[0]])
+        session = str(sessions.iloc[rows[0]])
         st.switch_page(PAGES["session"], query_params=selection.query(session=session))
 
 
@@ -176,7 +204,7 @@ def sessions_of_tool_table(sessions: pd.DataFrame) -> None:
             "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
         },
     )
-    _open_clicked_session(event, sessions)
+    _open_clicked_session(event, sessions["session_id"])
 
 
 def trends(frame: pd.DataFrame, measure: str, by: str, bucket_s: int) -> pd.Series[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from toolspend_dashboard import formats
+from toolspend_dashboard import causes, formats
 from toolspend_dashboard.queries import records
 
 Page = Literal["overview", "tools", "session", "sql"]
@@ -48,7 +48,7 @@ class Evidence:
     totals: pd.Series[Any]
     uncached: pd.Series[Any]
     compressions: pd.DataFrame
-    cache_rewrites: pd.Series[Any] | None = None
+    cache_breaks: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -173,22 +173,30 @@ def _uncached(evidence: Evidence) -> list[Finding]:
     ]
 
 
-def _rewritten_cache(evidence: Evidence) -> list[Finding]:
-    row = evidence.cache_rewrites
-    cost = formats.number(row["cost_usd"]) if row is not None else None
-    if row is None or cost is None or cost < _NOTABLE * _bill(evidence):
+def _cache_breaks(evidence: Evidence) -> list[Finding]:
+    if evidence.cache_breaks is None:
         return []
-    wrote = "request wrote its" if int(row["rewrites"]) == 1 else "requests wrote their"
-    return [
-        Finding(
-            f"{formats.count(row['rewrites'])} {wrote} cached prompt again: "
-            "it had expired, or something before it changed.",
-            "Use the 1-hour cache across long pauses, and keep tools and system prompt as they are.",
-            cost_usd=cost,
-            page="session",
-            query={"session": str(row["largest_session_id"])},
+    context = float(evidence.ledger["context_tokens"].sum())
+    found = []
+    for row in records(evidence.cache_breaks):
+        cost, lost = formats.number(row.cost_usd), float(row.lost_tokens)
+        is_small = lost < _NOTABLE * context if cost is None else cost < _NOTABLE * _bill(evidence)
+        if is_small:
+            continue
+        cause, tool = causes.cause(str(row.cause)), row.tool if isinstance(row.tool, str) else None
+        what = f"Changing the definition of {SUBJECT}" if tool is not None else cause.what
+        requests = formats.plural(int(row.breaks), "request")
+        found.append(
+            Finding(
+                f"{what} re-billed {formats.count(lost)} cached tokens in {requests}.",
+                cause.action,
+                subject=tool,
+                cost_usd=cost,
+                page="session",
+                query={"session": str(row.largest_session_id)},
+            )
         )
-    ]
+    return found[:3]
 
 
 def _errors(evidence: Evidence) -> list[Finding]:
@@ -248,7 +256,7 @@ _RULES: tuple[Callable[[Evidence], list[Finding]], ...] = (
     _carry,
     _never_called,
     _uncached,
-    _rewritten_cache,
+    _cache_breaks,
     _errors,
     _compression_at_a_loss,
     _unexplained,

@@ -93,7 +93,7 @@ class LlmRequest:
 
 @dataclass(slots=True)
 class Evidence:
-    """One row of `context_evidence`; `delta`, `restated`, `cache_marks` and `output` are JSON text."""
+    """One row of `context_evidence`; `delta`, `restated`, `cache_marks`, `output` and `applied_edits` are JSON text."""
 
     table: ClassVar[str] = "context_evidence"
 
@@ -108,6 +108,7 @@ class Evidence:
     chars: int | None = None
     cache_marks: str | None = None
     output: str | None = None
+    applied_edits: str | None = None
 
 
 @dataclass(slots=True)
@@ -191,9 +192,9 @@ class Compression:
 
 @dataclass(slots=True)
 class SeenDefinition:
-    """One row of `tool_definitions`: a definition that a span names, in full or by its version only."""
+    """One row of `seen_definitions`: a definition that a span names, in full or by its version only."""
 
-    table: ClassVar[str] = "tool_definitions"
+    table: ClassVar[str] = "seen_definitions"
 
     tool: str
     tool_version: str

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
@@ -27,8 +27,11 @@ from .errors import (
 )
 from .spans import SpanBatch
 
-DERIVATION = "1"
+DERIVATION = "2"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
+
+Progress = Callable[[int, int], None]
+"""Told how many traces are done, of how many."""
 
 _TRACES_AT_ONCE = 5_000
 _PID = re.compile(r"\(PID (\d+)\)")
@@ -135,10 +138,10 @@ class Store:
                 )
         return appended
 
-    def rederive(self) -> None:
+    def rederive(self, *, progress: Progress | None = None) -> None:
         """Compute every derived row again from the spans and prices, in one transaction."""
         with self._transaction():
-            self._derive_all()
+            self._derive_all(progress)
 
     def snapshot(self, to: Path) -> None:
         """Put a consistent copy of the store at `to`; readers of an older copy there keep theirs."""
@@ -240,11 +243,14 @@ class Store:
         attribution.attribute_sessions(self._con, derived.session_ids)
         return derived.trace_ids
 
-    def _derive_all(self) -> None:
+    def _derive_all(self, progress: Progress | None = None) -> None:
         pending = dict.fromkeys(row[0] for row in self._con.execute(schema.query("traces_in_order")).fetchall())
+        total = len(pending)
         while pending:
             for trace_id in self._derive(list(pending)[:_TRACES_AT_ONCE]):
                 pending.pop(trace_id, None)
+            if progress is not None:
+                progress(total - len(pending), total)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from . import _session, _stats, _version
 from . import attributes as at
 from ._config import Config
-from ._guard import guarded, logger, record_failure
+from ._guard import failed, logger, record_failure
 from ._scrub import scrubbed
 
 AUTO: Final = "auto"
@@ -54,19 +54,20 @@ class SessionProcessor(SpanProcessor):
         """Runs as each span starts."""
         if not self.is_active:
             return
-        with guarded("session"):
+        try:
             context = otel_context.get_current() if parent_context is None else parent_context
-            found = _session.current(context)
-            if found is not None:
+            if (found := _session.current(context)) is not None:
                 values: dict[str, Any] = {at.SESSION_ID: found.id}
                 if found.user is not None:
                     values[at.USER_ID] = found.user
                 if found.tags:
                     values[at.SESSION_TAGS] = found.tags
                 span.set_attributes(values)
-            watch = otel_context.get_value(_WATCH, context)
+            watch = context.get(_WATCH)
             if watch is not None and _is_model_request(span):
                 cast("Watch", watch).has_model_call = True
+        except Exception as error:
+            failed("session", error)
 
 
 class Outlet(SpanProcessor):
@@ -104,8 +105,8 @@ class Outlet(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Runs as each span ends."""
-        batches = self._batches
-        if batches is None or not (span.context and span.context.trace_flags.sampled):
+        batches, context = self._batches, span.context
+        if batches is None or context is None or not context.trace_flags.sampled:
             return
         with self._lock:
             is_full = self._waiting >= _MAX_WAITING

@@ -8,6 +8,7 @@ exporters get their spans as they ever did.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -33,18 +34,17 @@ CONTENT: Final = frozenset(
 def scrubbed(span: ReadableSpan) -> ReadableSpan:
     """`span` itself where it holds nothing that may not leave, else a copy without it."""
     settings = config()
-    attributes = span.attributes or {}
-    is_clean = CONTENT.isdisjoint(attributes) and not span.status.description
-    if is_clean and all(CONTENT.isdisjoint(event.attributes or {}) for event in span.events):
+    attributes, events, description = plain(span.attributes), span.events, span.status.description
+    is_clean = not description and CONTENT.isdisjoint(attributes)
+    if is_clean and (not events or all(CONTENT.isdisjoint(event.attributes or {}) for event in events)):
         return span
-    description = span.status.description
     return ReadableSpan(
         name=span.name,
         context=span.get_span_context(),
         parent=span.parent,
         resource=span.resource,
         attributes=_left(attributes, settings),
-        events=_events(span.events, settings),
+        events=_events(events, settings),
         links=span.links,
         kind=span.kind,
         status=Status(span.status.status_code, _text(description, settings) if description else None),
@@ -52,6 +52,15 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`attributes` of an ended span as a dict."""
+    if not attributes:
+        return {}
+    # Their own copying, where they have it: going through their mapping takes ten times as long.
+    copied = attributes.copy() if isinstance(attributes, dict | MappingProxyType) else attributes
+    return copied if type(copied) is dict else dict(copied)
 
 
 def _events(events: Sequence[Event], settings: Config) -> list[Event]:

@@ -4,7 +4,8 @@ The names of the OpenTelemetry GenAI conventions come first; what they have no n
 Ingestion reads the names from here, so that the two ends of the wire cannot drift apart.
 
 Evidence (the `toolspend.context.*` and `toolspend.output.*` attributes) is JSON text made of *segments*. A segment
-is one piece of a prompt or of an output, `[kind, chars, tool, id, flags, utf8_bytes]`, with trailing nulls left out:
+is one piece of a prompt or of an output, `[kind, chars, tool, id, flags, utf8_bytes, weight, digits]`, with trailing
+nulls left out:
 
 - `kind`: one of the `SEGMENT_*` letters below.
 - `chars`: its length in characters, taken before any truncation. For an image or a document, of its encoded data.
@@ -12,6 +13,9 @@ is one piece of a prompt or of an output, `[kind, chars, tool, id, flags, utf8_b
 - `id`: the tool call's id for a call or a result, the version (hash of the definition) for a definition.
 - `flags`: letters out of `FLAG_*`, or null.
 - `utf8_bytes`: its length in UTF-8, only where that differs from `chars`.
+- `weight`: about how many tokens it has, from counts of kinds of characters (`toolspend.evidence.weight`), or from the
+  area of an image.
+- `digits`: how many digits are in it, or null.
 
 No segment holds content.
 """
@@ -96,6 +100,9 @@ CONTEXT_CHARS: Final = "toolspend.context.chars"
 """How many characters the prompt's segments have together."""
 CONTEXT_CACHE_MARKS: Final = "toolspend.context.cache_marks"
 """JSON array of `[index, ttl]`: the segments that carry a cache breakpoint, with `"5m"` or `"1h"`."""
+CONTEXT_EDITS: Final = "toolspend.context.edits"
+"""JSON array: what the provider took out of the prompt, `context_management.applied_edits` of the response as it was
+received, when there is any."""
 OUTPUT_SEGMENTS: Final = "toolspend.output.segments"
 """What the response was made of, as a JSON array of segments."""
 TOOL_DEFINITIONS: Final = "toolspend.tool.definitions"
@@ -115,6 +122,9 @@ SEGMENT_OTHER: Final = "o"
 FLAG_ERROR: Final = "e"
 FLAG_IMAGE: Final = "i"
 FLAG_DOCUMENT: Final = "p"
+FLAG_DEFERRED: Final = "l"
+"""A definition that is not in the prompt until a tool search finds it; among messages, without id and with no length of
+its own, the place where it was found."""
 FLAG_SERVER: Final = "s"
 """A tool that the provider runs inside the request (web search, code execution)."""
 

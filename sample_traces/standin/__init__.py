@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from standin.api import Answer, Api, Backend, Record
-from standin.billing import Bill
+from standin.billing import Bill, Iteration
 from standin.cache import PrefixCache, Split
 from standin.prompt import Json, Piece, render, tokens_of_block
 from standin.replay import Replay
+from standin.rules import STANDARD, Rules
 from standin.script import (
+    Compaction,
     Failure,
     Reply,
     Script,
     Text,
     Thinking,
+    ToolSearch,
     ToolUse,
     Turn,
     WebSearch,
@@ -36,21 +39,26 @@ from standin.tokens import tokens_of_text
 from standin.transport import async_client, client, http_library, transport
 
 __all__ = [
+    "STANDARD",
     "Answer",
     "Api",
     "Backend",
     "Bill",
+    "Compaction",
     "Failure",
+    "Iteration",
     "Json",
     "Piece",
     "PrefixCache",
     "Record",
     "Replay",
     "Reply",
+    "Rules",
     "Script",
     "Split",
     "Text",
     "Thinking",
+    "ToolSearch",
     "ToolUse",
     "Turn",
     "WebSearch",

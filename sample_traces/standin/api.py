@@ -6,14 +6,16 @@ import json
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from standin.billing import Bill
-from standin.cache import PrefixCache
+from standin.billing import Bill, Iteration
+from standin.cache import PrefixCache, Split
+from standin.context import COMPACT, cleared, edits_of, without_compacted
 from standin.message import Output, bill_output, encode_event, events, new_id, whole, write_output
 from standin.prompt import Json, Piece, compact, render
-from standin.script import Failure, Reply, Script, Turn, in_turn
+from standin.rules import STANDARD, Rules
+from standin.script import Compaction, Failure, Reply, Script, Turn, in_turn
 from standin.threads import Threads
 from standin.validation import refused_body, refused_breakpoints, refused_key
 
@@ -55,6 +57,10 @@ class Record:
     status: int
     request_id: str
     pieces: list[Piece] = field(default_factory=list)
+    prompt: Split | None = None
+    """The prompt by rate, in one pass: the bill's is more where the provider ran tools."""
+    compacted: list[Piece] = field(default_factory=list)
+    """The prompt of the iteration that compacted, which the bill has as `compaction`."""
     output: Output | None = None
     bill: Bill | None = None
     response: Json | None = None
@@ -65,7 +71,10 @@ class Record:
 
 
 class Api:
-    """A stand-in for `api.anthropic.com`. `clock` gives seconds; with `is_timed`, answers take as long as real ones."""
+    """A stand-in for `api.anthropic.com`. `clock` gives seconds; with `is_timed`, answers take as long as real ones.
+
+    `rules` say how many tokens everything has.
+    """
 
     def __init__(
         self,
@@ -75,6 +84,7 @@ class Api:
         seed: str = "standin",
         is_timed: bool = False,
         service_tier: str = "standard",
+        rules: Rules = STANDARD,
     ) -> None:
         self.requests: list[Record] = []
         self._script = script if callable(script) else in_turn(script)
@@ -83,6 +93,7 @@ class Api:
         self._seed = seed
         self._is_timed = is_timed
         self._service_tier = service_tier
+        self._rules = rules
         self._lock = threading.Lock()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
@@ -107,7 +118,8 @@ class Api:
             return _refuse(completed, request_id, path, headers, sent)
         body = completed
         failure = refused_key(headers) or refused_body(body, counts_only=False)
-        pieces = [] if failure else render(body)
+        billed, applied = (body, []) if failure else cleared(without_compacted(body), self._prompt_tokens)
+        pieces = [] if failure else render(billed, self._rules)
         reply = failure or refused_breakpoints(pieces) or self._script(body)
         if isinstance(reply, Failure):
             return _refuse(reply, request_id, path, headers, body)
@@ -117,27 +129,43 @@ class Api:
 
         model = str(body["model"])
         message_id = new_id("msg", self._seed, len(self.requests))
-        output = write_output(reply, message_id, body)
+        output = write_output(reply, message_id, body, self._rules)
         wait_s, write_s = self._times(model, sum(piece.tokens for piece in pieces), output.total_tokens)
+        compaction, compacted = None, []
+        if reply.blocks and isinstance(reply.blocks[0], Compaction):
+            compaction, compacted = self._compact(model, reply.blocks[0], pieces, wait_s), pieces
+            summary: Json = {"role": "assistant", "content": [output.blocks[0]]}
+            pieces = [] if len(reply.blocks) == 1 else render(billed | {"messages": [summary]}, self._rules)
         prompt = self._cache.bill(model, pieces, first_token_after_s=wait_s)
         bill = bill_output(prompt, output, self._service_tier)
+        bill = replace(bill, compaction=compaction, is_itemised=edits_of(body, COMPACT) is not None)
         message = whole(message_id, model, output, bill)
-        record = Record(path, headers, body, 200, request_id, pieces, output, bill, message)
+        if body.get("context_management"):
+            message["context_management"] = {"applied_edits": applied}
+        record = Record(
+            path, headers, body, 200, request_id, pieces, prompt, compacted, output, bill=bill, response=message
+        )
         if not broken:
             self._threads.hold(body, message)
         if not body.get("stream"):
             return _answer(200, request_id, message, after_s=wait_s + write_s), record
         return _stream(reply, list(events(message_id, model, output, bill)), request_id, wait_s, write_s), record
 
+    def _compact(self, model: str, summary: Compaction, pieces: list[Piece], wait_s: float) -> Iteration:
+        prompt = self._cache.bill(model, pieces, first_token_after_s=wait_s)
+        written = self._rules.tokens_of_text(summary.summary, model) + self._rules.end_tokens
+        return Iteration("compaction", prompt, written)
+
+    def _prompt_tokens(self, body: Json) -> int:
+        return sum(piece.tokens for piece in render(body, self._rules))
+
     def _count(self, request_id: str, path: str, headers: dict[str, str], body: Json) -> tuple[Answer, Record]:
         failure = refused_key(headers) or refused_body(body, counts_only=True)
         if failure:
             return _refuse(failure, request_id, path, headers, body)
-        pieces = render(body)
+        pieces = render(body, self._rules)
         count = {"input_tokens": sum(piece.tokens for piece in pieces)}
-        return _answer(200, request_id, count), Record(
-            path, headers, body, 200, request_id, pieces, None, None, response=count
-        )
+        return _answer(200, request_id, count), Record(path, headers, body, 200, request_id, pieces, response=count)
 
     def _times(self, model: str, prompt_tokens: int, output_tokens: int) -> tuple[float, float]:
         """Seconds until the first token and from there to the last; zero unless the stand-in is timed."""

@@ -40,7 +40,25 @@ class WebSearch:
     pages: Sequence[tuple[str, str, int]]
 
 
-Block = Text | Thinking | ToolUse | WebSearch
+@dataclass(frozen=True)
+class ToolSearch:
+    """A search among the deferred tools that the provider runs inside the request; `found` are names of tools."""
+
+    pattern: str
+    found: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Compaction:
+    """The provider sums up everything so far before the model goes on; only as the first block of a turn.
+
+    A turn of nothing else is a pause after the compaction.
+    """
+
+    summary: str
+
+
+Block = Text | Thinking | ToolUse | WebSearch | ToolSearch | Compaction
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,19 @@ def test_turns_keep_requests_without_usage_as_gaps() -> None:
     assert [list(bar.y) for bar in figure.data] == [[10, 0, 20]]
 
 
+def test_cache_breaks_are_marked_above_their_requests() -> None:
+    """A triangle stands on the bar and says why; without breaks there is none."""
+    frame = pd.DataFrame(
+        {"request_id": ["a", "b"], "part": "system", "rate": "input", "tokens": [10, 20], "cost_usd": [0.1, 0.2]}
+    )
+    for chart in (charts.context_by_turn, charts.cost_by_turn):
+        marks = [
+            trace for trace in chart(frame, LIGHT, ["a", "b"], breaks={"b": "Expired"}).data if trace.type == "scatter"
+        ]
+        assert [(list(mark.x), list(mark.customdata)) for mark in marks] == [([2], ["Expired"])]
+        assert not [trace for trace in chart(frame, LIGHT, ["a", "b"]).data if trace.type == "scatter"]
+
+
 def test_a_distribution_counts_every_value() -> None:
     """The bars add up to the number of values, and lines mark the quantiles."""
     figure = charts.distribution({"Calls": [0, 5, 80, 81, 9000]}, LIGHT, unit="duration", marks={"p50": 80})

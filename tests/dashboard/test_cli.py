@@ -64,7 +64,7 @@ def one_line(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", ["up", "demo", "ingest", "sql", "report", "doctor"])
+@pytest.mark.parametrize("name", ["up", "demo", "ingest", "sql", "report", "reattribute", "doctor"])
 def test_every_command_explains_itself(home: Path, name: str) -> None:
     """Its help says what it does and names the store's option, and nothing is made by asking."""
     shown = served.run_here(home, name, "--help")
@@ -221,6 +221,26 @@ def test_the_report_is_the_bill(filled: Path) -> None:
     assert other.stdout.startswith("Nothing is stored for this selection")
 
 
+def test_reattribute_makes_every_figure_anew(home: Path, tmp_path: Path) -> None:
+    """What was spoilt is as it was, and a line says what there is; without a store, none is made."""
+    missing = served.run_here(home, "reattribute")
+    assert (missing.returncode, home.exists()) == (2, False)
+    assert "no store at" in one_line(missing.stderr)
+    file = tmp_path / "traces.jsonl"
+    file.write_text(otlp_requests.json_text(traffic()), encoding="utf-8")
+    served.run_here(home, "ingest", file)
+    before = served.run_here(home, "report", "--json").stdout
+    with duckdb.connect(str(home / "toolspend.duckdb")) as con:
+        con.execute("delete from context_ledger")
+        con.execute("update llm_requests set cost_usd = 99")
+    assert served.run_here(home, "report", "--json").stdout != before
+    done = served.run_here(home, "reattribute")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("reattributed in ")
+    assert done.stdout.endswith(": 1 request in 1 session, $0.00450, 0 cache breaks\n")
+    assert served.run_here(home, "report", "--json").stdout == before
+
+
 def test_an_unusable_time_says_what_to_give(filled: Path) -> None:
     """A usage error with the forms that are understood."""
     wrong = served.run_here(filled, "report", "--since", "yesterday-ish")
@@ -267,7 +287,14 @@ def test_a_store_that_another_process_has_is_one_line(home: Path) -> None:
     """Every command that needs the file names the process that has it."""
     home.mkdir()
     with Store.open(home / "toolspend.duckdb"):
-        for arguments in (("sql", "select 1"), ("ingest",), ("report",), ("doctor",), ("up", "--port", "0")):
+        for arguments in (
+            ("sql", "select 1"),
+            ("ingest",),
+            ("report",),
+            ("reattribute",),
+            ("doctor",),
+            ("up", "--port", "0"),
+        ):
             locked = served.run(home, *arguments, *(("--otlp-port", "0") if arguments[0] == "up" else ()))
             assert locked.returncode == 2, arguments
             assert f"process {os.getpid()}" in one_line(locked.stderr)

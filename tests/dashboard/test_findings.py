@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from toolspend_dashboard import causes as words
 from toolspend_dashboard import findings
 from toolspend_dashboard.findings import Evidence, Finding
+from toolspend_ingest.attribution.causes import CAUSES
 
 LEDGER = ["part", "tool", "context_tokens", "cost_usd"]
 
@@ -37,7 +39,7 @@ def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | N
             }
         ),
         pd.DataFrame(more.get("compressions", []), columns=["tool", "saved_usd"]),
-        more.get("rewrites"),
+        more.get("breaks"),
     )
 
 
@@ -76,11 +78,41 @@ def test_uncached_sessions_are_said_with_their_input_cost() -> None:
     assert found.sentence().startswith("4 of 9 sessions resend the whole prompt")
 
 
-def test_a_lost_cache_leads_to_the_session_that_lost_most() -> None:
-    """Prompts that were cached and had to be written again."""
-    rewrites = pd.Series({"rewrites": 3, "sessions": 2, "cost_usd": 0.5, "largest_session_id": "s-7"})
-    found = only(findings.findings(evidence([("system", None, 10, 1.0)], rewrites=rewrites)))
-    assert found.query == {"session": "s-7"}
+def lost(*rows: tuple[str, str | None, int, int, float | None]) -> pd.DataFrame:
+    """Causes of lost caches: cause, tool, requests, tokens, dollars."""
+    frame = pd.DataFrame(list(rows), columns=["cause", "tool", "breaks", "lost_tokens", "cost_usd"])
+    return frame.assign(sessions=1, largest_session_id="s-7")
+
+
+def test_a_changed_definition_is_said_with_its_tool_and_what_it_cost() -> None:
+    """It leads to the session that lost most by it."""
+    breaks = lost(("definitions", "search", 14, 412_000, 0.5))
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks)))
+    assert found.sentence() == "Changing the definition of search re-billed 412k cached tokens in 14 requests."
+    assert (found.cost_usd, found.page, found.query) == (0.5, "session", {"session": "s-7"})
+
+
+@pytest.mark.parametrize("cause", [*CAUSES, "one of a later version"])
+def test_every_cause_of_a_lost_cache_says_what_to_do(cause: str) -> None:
+    """Also one that this version does not know."""
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=lost((cause, None, 1, 9_000, 0.5)))))
+    assert found.sentence().endswith("re-billed 9.00k cached tokens in 1 request.")
+    assert found.action.endswith(".")
+
+
+def test_every_cause_has_words() -> None:
+    """The attribution knows none that the dashboard does not, and the other way round."""
+    assert set(words.CAUSES) == set(CAUSES)
+
+
+def test_lost_caches_that_cost_little_are_no_finding() -> None:
+    """Below three percent of the bill; without a price, of the context."""
+    rows = [("system", None, 1_000_000, 1.0)]
+    assert findings.findings(evidence(rows, breaks=lost(("expiry", None, 2, 5_000, 0.02)))) == []
+    unpriced = [("system", None, 1_000_000, None)]
+    assert findings.findings(evidence(unpriced, breaks=lost(("expiry", None, 2, 5_000, None)))) == []
+    found = only(findings.findings(evidence(unpriced, breaks=lost(("expiry", None, 2, 50_000, None)))))
+    assert found.cost_usd is None
 
 
 @pytest.mark.parametrize(("calls", "errors", "is_said"), [(50, 9, True), (50, 4, False), (4, 2, False)])

@@ -212,6 +212,30 @@ def test_a_session_that_is_not_there_is_no_error(page: Page, sample_store: Store
     assert "No model request matches these filters" in said(healthy(page(sample_store, "session", session="gone")))
 
 
+def test_cache_breaks_are_listed_with_what_to_do(page: Page, tmp_path: Path) -> None:
+    """On the overview by cause, in the session by request; a session that lost nothing says so."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor, sessions=3)
+            cursor.execute(
+                """insert into cache_breaks by name select request_id, trace_id, session_id, started_at, service, model,
+                'b' as base_request_id, 'definitions' as cause, 'search_code' as tool, 8000.0 as gap_ms,
+                12345 as lost_tokens, 9.25 as cost_usd from llm_requests where session_id = 'coding-4700'
+                order by started_at limit 1 offset 1"""
+            )
+        overview = healthy(page(store))
+        session = healthy(page(store, "session", session="coding-4700"))
+        other = healthy(page(store, "session", session="support-4702"))
+    assert "1 request was billed again for 12.3k tokens that had been cached: $9.25 more" in said(overview)
+    assert "Changing the definition of `search_code` re-billed 12.3k cached tokens in 1 request." in said(overview)
+    assert "billed again for what the one before had cached: $9.25 more" in said(session)
+    listed = next(table.value for table in session.dataframe if "After" in table.value)
+    assert listed[["Request", "Cause", "Tool", "Tokens"]].to_numpy().tolist() == [
+        [2, "Definitions changed", "search_code", 12345]
+    ]
+    assert "Every request read what the one before it had cached." in said(other)
+
+
 def test_tool_calls_without_a_model_request_are_shown(page: Page, tmp_path: Path) -> None:
     """An agent whose model spans never came still shows what its tools did, and its cost is unknown, not 0."""
     with Store.open(tmp_path / "toolspend.duckdb") as store:

@@ -128,29 +128,38 @@ def test_uncached_sessions_are_those_that_never_read_the_cache(cursor: duckdb.Du
     assert row["uncached_tokens"] == value(cursor, "select sum(tokens) from context_ledger where rate = 'input'")
 
 
-def test_a_lost_cache_is_found_and_priced(empty_store: Store) -> None:
-    """A request that writes again what was cached counts with the share of its writes that was there before."""
+def test_lost_caches_are_summed_by_cause_and_by_the_tool_that_changed(empty_store: Store) -> None:
+    """The dearest first, each with the session that lost most; the tool of an edit is no row of its own."""
+    rows = [
+        ("r1", "s1", "definitions", "search", 1_000, 0.1),
+        ("r2", "s2", "definitions", "search", 5_000, 0.4),
+        ("r3", "s1", "definitions", "fetch", 2_000, 0.2),
+        ("r4", "s1", "edit", "search", 2_000, 0.3),
+        ("r5", "s1", "edit", None, 2_000, 0.3),
+        ("r6", "s3", "expiry", None, 9_000, None),
+    ]
     with empty_store.cursor() as cursor:
         cursor.execute("begin")
-        # The second request appends; the third has lost the cache and writes it all again.
-        for number, (read, write) in enumerate([(0, 10_000), (10_000, 500), (0, 12_000)]):
-            cursor.execute(
-                """insert into llm_requests by name select $id as request_id, 't' as trace_id, 's' as session_id,
-                timestamp '2026-11-01' + to_minutes(cast($n as bigint)) as started_at, 1 as duration_ms, 'm' as model,
-                3 as tools_offered, $read as cache_read_tokens, $write as cache_write_5m_tokens,
-                0 as cache_write_1h_tokens, 'ok' as status, true as is_priced, true as is_usage_known""",
-                {"id": f"r{number}", "n": number, "read": read, "write": write},
-            )
-            cursor.execute(
-                """insert into context_ledger by name select $id as request_id, 't' as trace_id, 's' as session_id,
-                timestamp '2026-11-01' as started_at, 'user' as kind, true as is_first_send, 'cache_write_5m' as rate,
-                $write as tokens, $write / 1e6 as cost_usd, 'exact' as basis""",
-                {"id": f"r{number}", "write": write},
-            )
-        row = ask(cursor, "cache_rewrites").iloc[0]
+        cursor.executemany(
+            """insert into cache_breaks by name select ? as request_id, 't' as trace_id, ? as session_id,
+            timestamp '2026-11-01' as started_at, 'b' as base_request_id, ? as cause, ? as tool, 1.0 as gap_ms,
+            ? as lost_tokens, ? as cost_usd""",
+            rows,
+        )
+        found = ask(cursor, "cache_breaks")
+        one = ask(cursor, "session_breaks", session="s1")
         cursor.execute("rollback")
-    assert (row["rewrites"], row["sessions"], row["largest_session_id"]) == (1, 1, "s")
-    assert row["cost_usd"] == pytest.approx(0.0105)
+    columns = ["cause", "breaks", "sessions", "lost_tokens", "largest_session_id"]
+    assert found[columns].to_numpy().tolist() == [
+        ["edit", 2, 1, 4_000, "s1"],
+        ["definitions", 2, 2, 6_000, "s2"],
+        ["definitions", 1, 1, 2_000, "s1"],
+        ["expiry", 1, 1, 9_000, "s3"],
+    ]
+    assert [tool if isinstance(tool, str) else None for tool in found["tool"]] == [None, "search", "fetch", None]
+    assert found["cost_usd"].astype(float).tolist()[:3] == pytest.approx([0.6, 0.5, 0.2])
+    assert found["cost_usd"].isna().tolist() == [False, False, False, True]
+    assert one["request_id"].tolist() == ["r1", "r3", "r4", "r5"]
 
 
 def test_the_schema_names_every_public_relation(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -158,6 +167,6 @@ def test_the_schema_names_every_public_relation(cursor: duckdb.DuckDBPyConnectio
     schema = ask(cursor, "schema")
     assert set(schema["relation"]) == {
         "spans", "llm_requests", "tool_calls", "context_ledger", "tool_costs", "sessions", "tool_batches",
-        "tool_definitions", "tool_selections", "compressions", "prices", "ingest_log",
+        "tool_definitions", "tool_selections", "compressions", "prices", "ingest_log", "cache_breaks",
     }  # fmt: skip
     assert schema["relation_comment"].notna().all()

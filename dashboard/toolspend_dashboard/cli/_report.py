@@ -29,7 +29,7 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
         totals,
         queries.run(cursor, "uncached", **bound).iloc[0],
         queries.run(cursor, "compressions", **bound),
-        queries.run(cursor, "cache_rewrites", **bound).iloc[0],
+        queries.run(cursor, "cache_breaks", **bound),
     )
     return {
         "headline": findings.headline(ledger, tools),

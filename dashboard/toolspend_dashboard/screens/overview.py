@@ -23,7 +23,7 @@ calls = data.ask("calls_over_time", filters, bucket_s=bucket_s)
 bases = data.ask("bases", filters)
 uncached = data.ask("uncached", filters).iloc[0]
 compressions = data.ask("compressions", filters)
-rewrites = data.ask("cache_rewrites", filters).iloc[0]
+breaks = data.ask("cache_breaks", filters)
 
 
 def over_time(frame: pd.DataFrame, measure: str) -> list[float] | None:
@@ -123,7 +123,7 @@ def over_time_and_actions() -> None:
         components.chart(figure, key="timeline", alt="Spend and context tokens over time", height="stretch")
     with right, st.container(border=True, height="stretch"):
         section("What to do")
-        evidence = findings.Evidence(ledger, tools, totals, uncached, compressions, rewrites)
+        evidence = findings.Evidence(ledger, tools, totals, uncached, compressions, breaks)
         found = findings.findings(evidence)
         for index, item in enumerate(found[:MAX_FINDINGS]):
             components.finding(item, key=f"finding_{index}")
@@ -173,6 +173,26 @@ def bill_and_sessions() -> None:
         components.sessions_table(data.ask("sessions", filters, max_rows=MAX_SESSIONS), key="top_sessions")
 
 
+def lost_caches() -> None:
+    """What was billed again although it had been cached, by cause."""
+    with st.container(border=True):
+        requests = int(breaks["breaks"].sum())
+        if not requests:
+            is_cached = bool(formats.number(totals["cache_read_tokens"]))
+            note = "Every request read what the one before it had cached." if is_cached else "Nothing was cached."
+            section("Cache breaks", note)
+            return
+        was = "request was" if requests == 1 else "requests were"
+        cost = markdown(formats.usd(breaks["cost_usd"].sum(min_count=1)))
+        tokens = formats.count(breaks["lost_tokens"].sum())
+        section(
+            "Cache breaks",
+            f"{formats.count(requests)} {was} billed again for {tokens} tokens that had been cached: {cost} more than "
+            "to read them. Click a row to open the session that lost most.",
+        )
+        components.breaks_table(breaks, key="cache_breaks")
+
+
 sentence = findings.headline(ledger, tools)
 if sentence:
     st.markdown(f"### {markdown(sentence)}")
@@ -181,3 +201,4 @@ components.coverage(totals, bases)
 over_time_and_actions()
 paretos()
 bill_and_sessions()
+lost_caches()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import charts, components, data, formats, selection
+from toolspend_dashboard import causes, charts, components, data, formats, selection
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, markdown
 from toolspend_dashboard.queries import Filters, records
@@ -64,7 +64,7 @@ def facts(summary: pd.Series, requests: pd.DataFrame, calls: pd.DataFrame) -> No
         column.metric(label, markdown(value), markdown(note), delta_arrow="off", delta_color="off", border=True)
 
 
-def by_turn(ledger: pd.DataFrame, requests: pd.DataFrame) -> None:
+def by_turn(ledger: pd.DataFrame, requests: pd.DataFrame, breaks: pd.DataFrame) -> None:
     """Context by owner and cost by rate, request by request."""
     if ledger.empty:
         st.info("No usage was reported for this session: its context and cost are unknown.")
@@ -77,17 +77,73 @@ def by_turn(ledger: pd.DataFrame, requests: pd.DataFrame) -> None:
         else ""
     )
     note = f"What the prompt was made of, in its order from below.{gap}"
+    marks = {row.request_id: f"{causes.cause(row.cause).label}, {formats.count(row.lost_tokens)} tokens"
+             for row in records(breaks)}  # fmt: skip
     has_cost = bool(ledger["cost_usd"].notna().any())
     left, right = st.columns(2, gap="medium") if has_cost else (st.container(), st.container())
     with left, st.container(border=True, height="stretch"):
         section(
             "Context, request by request", note if has_cost else f"{note} Its cost is unknown: the model has no price."
         )
-        components.chart(charts.context_by_turn(ledger, palette, turns), key="context_by_turn", alt="Context by owner")
+        components.chart(
+            charts.context_by_turn(ledger, palette, turns, breaks=marks), key="context_by_turn", alt="Context by owner"
+        )
     if has_cost:
         with right, st.container(border=True, height="stretch"):
             section("Cost, request by request", f"By the rate that the tokens were billed at.{gap}")
-            components.chart(charts.cost_by_turn(ledger, palette, turns), key="cost_by_turn", alt="Cost by rate")
+            components.chart(
+                charts.cost_by_turn(ledger, palette, turns, breaks=marks), key="cost_by_turn", alt="Cost by rate"
+            )
+
+
+def lost_caches(breaks: pd.DataFrame, requests: pd.DataFrame) -> None:
+    """The requests that were billed again for what had been cached: why, and what to do."""
+    with st.container(border=True):
+        if breaks.empty:
+            is_cached = bool(formats.number(requests["cache_read_tokens"].sum()))
+            section(
+                "Cache breaks",
+                "Every request read what the one before it had cached."
+                if is_cached
+                else "Nothing was read from a cache.",
+            )
+            return
+        cost = markdown(formats.usd(breaks["cost_usd"].sum(min_count=1)))
+        section(
+            "Cache breaks",
+            f"Requests that were billed again for what the one before had cached: {cost} more than to read it, "
+            "▼ in the charts above.",
+        )
+        number = {str(request): index for index, request in enumerate(requests["request_id"], start=1)}
+        told = [causes.cause(str(name)) for name in breaks["cause"]]
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Request": [number.get(str(request)) for request in breaks["request_id"]],
+                    "Cause": [cause.label for cause in told],
+                    "Tool": breaks["tool"].where(breaks["tool"].notna(), formats.NOTHING),
+                    "Cost": breaks["cost_usd"],
+                    "Tokens": breaks["lost_tokens"],
+                    "Piece": [formats.NOTHING if pd.isna(at) else str(int(at)) for at in breaks["message_index"]],
+                    "After": breaks["gap_ms"].map(formats.duration),
+                    "What to do": [cause.action for cause in told],
+                }
+            ),
+            hide_index=True,
+            placeholder="unknown",
+            column_config={
+                "Request": st.column_config.NumberColumn(format="%d", pinned=True),
+                "Cause": st.column_config.TextColumn(width=180),
+                "Tool": st.column_config.TextColumn(width=150, help="The tool to blame, where there is one"),
+                "Cost": components.cost_column(breaks["cost_usd"]),
+                "Tokens": st.column_config.NumberColumn(format="compact", help="Cached before, and billed again"),
+                "Piece": st.column_config.TextColumn(
+                    alignment="right", help="Which piece of the prompt was edited, counted from 0"
+                ),
+                "After": st.column_config.TextColumn(alignment="right", help="Time since the request before began"),
+                "What to do": st.column_config.TextColumn(width="large"),
+            },
+        )
 
 
 def in_time(requests: pd.DataFrame, calls: pd.DataFrame) -> None:
@@ -166,11 +222,13 @@ if requests.empty and calls.empty:
     st.info("The store has no session of this name.")
     st.stop()
 ledger = data.ask("session_ledger", session=session_id)
+breaks = data.ask("session_breaks", session=session_id)
 summary = data.ask("sessions", Filters(session=session_id), max_rows=1)
 if summary.empty:
     st.info("This session has tool calls and no model request: what they cost is unknown.")
 else:
     facts(summary.iloc[0], requests, calls)
-    by_turn(ledger, requests)
+    by_turn(ledger, requests, breaks)
+    lost_caches(breaks, requests)
 in_time(requests, calls)
 bill(ledger, calls)

@@ -2,183 +2,121 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from . import model as m
-from .costs import request_cost_nano
-from .ledger import Batch
-from .model import Call, CallRow, Compression, Ints, Session
+from .arrays import sums
+from .inputs import Calls
+from .ledger import Ledger
+from .model import Flags, Floats, Ints
 
-DEFAULT_TOKENS_PER_CHAR = 0.25
-
-
-class CompressionRow(NamedTuple):
-    """What one compression did: tokens before and after, its cost, and what it saved net; money in nano-dollars."""
-
-    row: int
-    tokens_before: int | None
-    tokens_after: int | None
-    cost_nano: int | None
-    saved_nano: int | None
+DEFAULT_TOKENS_PER_CHAR: Final = 0.25
+UNKNOWN: Final = -(2**62)
+"""Stands for null in columns of integers."""
 
 
-class SelectionRow(NamedTuple):
-    """The definitions that one selection offered and left out, in tokens of one sending."""
-
-    row: int
-    offered_tokens: int | None
-    avoided_tokens: int | None
-
-
-class _PerCall(NamedTuple):
-    """Sums by call: tokens, or nano-dollars."""
+class CallTotals(NamedTuple):
+    """One element a call, by its number: tokens, or nano-dollars."""
 
     arguments: Ints
     first_result: Ints
-    first_result_chars: Ints
-    result_tokens: Ints
     result_cost: Ints
     cost: Ints
-    has_unpriced: Ints
+    has_unpriced: Flags
 
 
-def account(batch: Batch) -> tuple[list[CallRow], list[CompressionRow], list[SelectionRow]]:
-    """Calls, compressions and selections of a batch."""
-    sums = _per_call(batch)
-    calls: list[CallRow] = []
-    compressions: list[CompressionRow] = []
-    selections: list[SelectionRow] = []
-    densities = _definition_densities(batch)
-    for place, session in enumerate(batch.sessions):
-        calls.extend(_call_rows(batch, sums, place, session))
-        if session.compressions:
-            compressions.extend(_compression_rows(batch, sums, place, session))
-        for selection in session.selections:
-            density = densities.get(place, DEFAULT_TOKENS_PER_CHAR)
-            offered, avoided = (
-                None if chars is None else round(chars * density)
-                for chars in (selection.offered_chars, selection.avoided_chars)
-            )
-            selections.append(SelectionRow(selection.row, offered, avoided))
-    return calls, compressions, selections
+class CallColumns(NamedTuple):
+    """One element a row of `tool_calls`; `UNKNOWN` where it is not known."""
+
+    row_id: Ints
+    argument_tokens: Ints
+    result_tokens: Ints
+    raw_result_tokens: Ints
+    times_sent: Ints
+    cost_nano: Ints
 
 
-def _per_call(batch: Batch) -> _PerCall:
-    entries, size = batch.entries, len(batch.calls)
-    with_call = np.flatnonzero(entries.call >= 0)
-    call, tokens, cost = entries.call[with_call], entries.tokens[with_call], entries.cost[with_call]
-    kinds = np.array([owner.kind for owner in batch.owners], dtype=np.int64)
-    is_result = kinds[entries.owner[with_call]] == m.RESULT
-    is_first = is_result & entries.is_first[with_call]
-    is_output = entries.rate[with_call] == m.OUTPUT_RATE
+def totals(ledger: Ledger) -> CallTotals:
+    """What each call was billed for."""
+    entries, count = ledger.entries, ledger.contexts.pieces.call_count
+    found = np.flatnonzero(entries.call >= 0)
+    call, tokens, cost = entries.call[found], entries.tokens[found], entries.cost[found]
+    is_result = ledger.owners.kind[entries.owner[found]] == m.RESULT
+    is_output = entries.rate[found] == m.OUTPUT_RATE
 
-    def total(values: Ints, mask: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None) -> Ints:
-        sums = np.zeros(size, dtype=np.int64)
-        np.add.at(sums, call if mask is None else call[mask], values if mask is None else values[mask])
-        return sums
+    def total(values: Ints, mask: Flags) -> Ints:
+        return sums(values[mask], call[mask], count)
 
-    # A piece that two rates bill is two entries of one length.
-    pieces = np.zeros(size, dtype=np.int64)
-    seen = np.flatnonzero(is_first)
-    _, once = np.unique(np.stack([call[seen], entries.chars[with_call][seen]]), axis=1, return_index=True)
-    np.add.at(pieces, call[seen][once], entries.chars[with_call][seen][once])
-    return _PerCall(
+    unpriced = ~ledger.is_priced[entries.p[found]]
+    every = np.ones(len(found), dtype=np.bool_)
+    return CallTotals(
         total(tokens, is_output),
-        total(tokens, is_first),
-        pieces,
-        total(tokens, is_result),
+        total(tokens, is_result & entries.is_first[found]),
         total(cost, is_result),
-        total(cost),
-        total((~batch.is_priced[entries.request[with_call]]).astype(np.int64)),
+        total(cost, every),
+        sums(unpriced.astype(np.int64), call, count) > 0,
     )
 
 
-def _call_rows(batch: Batch, sums: _PerCall, place: int, session: Session) -> list[CallRow]:
-    # Attempts share one id: what went to the model was the last.
-    last = {call.tool_call_id: call for call in sorted(session.calls, key=lambda call: (call.started_at, call.order))}
-    rows = []
-    for call in session.calls:
-        index = batch.calls.get((place, call.tool_call_id)) if call.tool_call_id is not None else None
-        if index is None or last[call.tool_call_id] is not call:
-            rows.append(CallRow(call.row, None, None, None, None, None))
-            continue
-        sent = int(batch.sent[index])
-        arguments, result = int(sums.arguments[index]) or None, int(sums.first_result[index]) or None
-        is_known = sent > 0 or call.request_id in batch.described
-        is_costed = (arguments is not None or sent > 0) and not sums.has_unpriced[index]
-        rows.append(
-            CallRow(
-                call.row,
-                arguments,
-                result,
-                _raw_tokens(call, result, int(sums.first_result_chars[index])),
-                sent if is_known else None,
-                int(sums.cost[index]) if is_costed else None,
-            )
-        )
-    return rows
+def account(ledger: Ledger, total: CallTotals) -> CallColumns:
+    """The rows of `tool_calls`. Attempts share one id: what went to the model was the last."""
+    contexts = ledger.contexts
+    calls: Calls = contexts.inputs.calls
+    number = contexts.pieces.calls
+    last = np.full(max(contexts.pieces.call_count, 1), -1, dtype=np.int64)
+    has_id = np.flatnonzero(number >= 0)
+    last[number[has_id]] = has_id  # in the order of time, so that the last stays
+    is_last = (number >= 0) & (last[number] == np.arange(len(calls)))
+
+    def of_call(values: Ints) -> Ints:
+        return np.where(is_last, values[number] if len(values) else 0, 0)
+
+    arguments, result = of_call(total.arguments), of_call(total.first_result)
+    sent, chars = of_call(ledger.times_sent), of_call(ledger.sent_chars)
+    chars = np.where(chars > 0, chars, np.maximum(calls.result_chars, 0))
+    raw = np.rint(calls.raw_result_chars * result / np.maximum(chars, 1)).astype(np.int64)
+    is_described = (calls.p >= 0) & contexts.inputs.prompts.has_evidence[calls.p] if len(calls) else is_last
+    is_costed = ((arguments > 0) | (sent > 0)) & ~(of_call(total.has_unpriced.astype(np.int64)) > 0)
+    return CallColumns(
+        calls.row_id,
+        np.where(arguments > 0, arguments, UNKNOWN),
+        np.where(result > 0, result, UNKNOWN),
+        np.where((calls.raw_result_chars >= 0) & (result > 0) & (chars > 0), raw, UNKNOWN),
+        np.where(is_last & ((sent > 0) | is_described), sent, UNKNOWN),
+        np.where(is_last & is_costed, of_call(total.cost), UNKNOWN),
+    )
 
 
-def _raw_tokens(call: Call, result_tokens: int | None, sent_chars: int) -> int | None:
-    """The tokens of the raw result at the density of what was sent."""
-    chars = sent_chars or call.result_chars
-    if call.raw_result_chars is None or result_tokens is None or not chars:
-        return None
-    return round(call.raw_result_chars * result_tokens / chars)
+class Density(NamedTuple):
+    """Tokens per character of the results of tools, and of definitions, by session."""
+
+    session: Ints
+    tool: Ints
+    results: Floats
+    definitions: Floats
 
 
-def _compression_rows(batch: Batch, sums: _PerCall, place: int, session: Session) -> list[CompressionRow]:
-    bills = {bill.request_id: bill for bill in session.requests}
-    tools = {call.tool_call_id: call.tool for call in session.calls if call.tool_call_id is not None}
-    tokens: dict[str, int] = {}
-    chars: dict[str, int] = {}
-    for call_id, tool in tools.items():
-        index = batch.calls.get((place, call_id))
-        if index is not None and sums.first_result_chars[index]:
-            tokens[tool] = tokens.get(tool, 0) + int(sums.first_result[index])
-            chars[tool] = chars.get(tool, 0) + int(sums.first_result_chars[index])
-    rows = []
-    for each in session.compressions:
-        named = each.tool or tools.get(each.tool_call_id or "", "")
-        density = tokens[named] / chars[named] if named in tokens else DEFAULT_TOKENS_PER_CHAR
-        before, after = (
-            None if length is None else round(length * density) for length in (each.chars_before, each.chars_after)
-        )
-        spent = [request_cost_nano(bills[request]) if request in bills else None for request in each.requests]
-        cost = None if None in spent else sum(nano for nano in spent if nano is not None)
-        rows.append(
-            CompressionRow(each.row, before, after, cost, _saved(batch, sums, place, each, before, after, cost))
-        )
-    return rows
+def densities(ledger: Ledger, total: CallTotals) -> Density:
+    """Densities of results by session and tool, and of definitions by session; 0 where there is none."""
+    contexts = ledger.contexts
+    pieces, prompts = contexts.pieces, contexts.inputs.prompts
+    session, tool = np.full(pieces.call_count, -1, dtype=np.int64), np.full(pieces.call_count, -1, dtype=np.int64)
+    named = np.flatnonzero((pieces.call >= 0) & (pieces.tool >= 0))
+    session[pieces.call[named]], tool[pieces.call[named]] = pieces.session[named], pieces.tool[named]
+    known = np.flatnonzero((session >= 0) & (ledger.sent_chars > 0))
+    pairs, place = np.unique(np.stack([session[known], tool[known]], axis=1), axis=0, return_inverse=True)
+    place = place.ravel()
+    tokens = sums(total.first_result[known], place, len(pairs))
+    chars = sums(ledger.sent_chars[known], place, len(pairs))
 
-
-def _saved(
-    batch: Batch,
-    sums: _PerCall,
-    place: int,
-    compression: Compression,
-    before: int | None,
-    after: int | None,
-    cost: int | None,
-) -> int | None:
-    """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
-    index = batch.calls.get((place, compression.tool_call_id)) if compression.tool_call_id is not None else None
-    if index is None or before is None or after is None or cost is None or sums.has_unpriced[index]:
-        return None
-    sent = int(sums.first_result[index])
-    if sent == 0:
-        return -cost
-    return round(int(sums.result_cost[index]) * (before - after) / sent) - cost
-
-
-def _definition_densities(batch: Batch) -> dict[int, float]:
-    """Tokens per character of tool definitions by session."""
-    entries = batch.entries
-    kinds = np.array([owner.kind for owner in batch.owners], dtype=np.int64)
-    found = np.flatnonzero((kinds[entries.owner] == m.DEFINITION) & (entries.chars > 0))
-    sessions = batch.session_of[entries.request[found]]
-    tokens = np.bincount(sessions, weights=entries.tokens[found], minlength=len(batch.sessions))
-    chars = np.bincount(sessions, weights=entries.chars[found], minlength=len(batch.sessions))
-    return {int(place): float(tokens[place] / chars[place]) for place in np.flatnonzero(chars)}
+    sessions = int(prompts.session.max()) + 1 if len(prompts) else 0
+    is_definition = ledger.owners.kind[ledger.rows.owner] == m.DEFINITION
+    definition = sums(ledger.rows.tokens[is_definition], prompts.session[ledger.rows.p[is_definition]], sessions)
+    element, owner = contexts.elements(np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0)))
+    rows = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0))
+    piece = contexts.pool[element]
+    is_piece = pieces.kind[piece] == m.DEFINITION
+    length = sums(pieces.chars[piece[is_piece]], prompts.session[rows[owner[is_piece]]], sessions)
+    return Density(pairs[:, 0], pairs[:, 1], tokens / chars, definition / np.maximum(length, 1))

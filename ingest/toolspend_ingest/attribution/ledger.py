@@ -1,354 +1,355 @@
-"""The ledger of a batch of sessions: whose tokens each request was billed for, by owner and rate.
+"""The ledger of some sessions: whose tokens each request was billed for, by owner and rate.
 
-All requests of a batch lie end to end in flat arrays; nothing here loops over pieces. An *entry* is one owner's tokens
-within one request and rate, at one place of the prompt; rows are sums of entries.
+All prompts lie end to end in flat arrays. An *entry* is one owner's tokens within one request and rate, at one place
+of the prompt; rows are sums of entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from itertools import accumulate
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from . import model as m
-from .contexts import Contexts, read_contexts
-from .costs import costs_nano, is_priced, price_table
-from .model import Call, Ints, RequestBill, Session
-from .output import share_output
+from .arrays import before, running, spans, split, sums
+from .contexts import Contexts
+from .costs import costs_nano, is_priced
+from .inputs import SEARCH
+from .model import D, Flags, Ints, R
+from .output import share_outputs
 from .rates import by_rate
-from .shares import Estimate, estimate, whole_tokens
-
-_NO_CALL = -1
-
-
-class Owner(NamedTuple):
-    """To whom tokens belong: a kind, and for the kinds of tools the tool and its version."""
-
-    kind: int
-    tool: str | None = None
-    version: str | None = None
+from .shares import Shares
 
 
 class Entries(NamedTuple):
-    """Columns of entries; `call` is a place in `Batch.calls` or -1, `chars` the length of the piece."""
+    """Columns of entries; `p` is the prompt, `owner` a place in `Ledger.owners`, `call` a number of a call or -1."""
 
-    request: Ints
+    p: Ints
     owner: Ints
-    is_first: npt.NDArray[np.bool_]
+    is_first: Flags
     basis: Ints
     rate: Ints
     tokens: Ints
     cost: Ints
     call: Ints
-    chars: Ints
 
 
 class Rows(NamedTuple):
-    """Columns of ledger rows; `request` and `owner` are places in the batch's lists, `cost` is in nano-dollars."""
+    """Columns of ledger rows; `cost` is in nano-dollars."""
 
-    request: Ints
+    p: Ints
     owner: Ints
-    is_first: npt.NDArray[np.bool_]
+    is_first: Flags
     basis: Ints
     rate: Ints
     tokens: Ints
     cost: Ints
 
 
-@dataclass(slots=True)
-class Batch:
-    """The ledger of some sessions; `calls` are (place of the session, tool call id)."""
+class Owners(NamedTuple):
+    """One element an owner: its kind, and the codes of its tool and its version, or -1."""
 
-    sessions: list[Session]
-    bills: list[RequestBill]
-    session_of: Ints
-    owners: list[Owner]
-    calls: dict[tuple[int, str], int]
+    kind: Ints
+    tool: Ints
+    version: Ints
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The ledger of some sessions; `cost` has the nano-dollars of every prompt, `sent_chars` what is below."""
+
+    contexts: Contexts
+    owners: Owners
     entries: Entries
     rows: Rows
-    is_priced: npt.NDArray[np.bool_]
-    sent: Ints
-    """How many billed prompts held the use or the result of each call."""
-    described: set[str]
-    """The requests whose prompts evidence describes."""
-
-    def words(self) -> list[m.LedgerRow]:
-        """The rows in words."""
-        result = []
-        for request, owner, is_first, basis, rate, tokens, cost in zip(
-            *(each.tolist() for each in self.rows), strict=True
-        ):
-            kind, tool, version = self.owners[owner]
-            bill = self.bills[request]
-            result.append(
-                m.LedgerRow(
-                    bill.request_id,
-                    m.KINDS[kind],
-                    tool,
-                    version,
-                    is_first,
-                    m.RATES[rate],
-                    tokens,
-                    cost if self.is_priced[request] else None,
-                    m.BASES[basis],
-                )
-            )
-        return result
+    is_priced: Flags
+    cost: Ints
+    times_sent: Ints
+    """In how many billed prompts the use or the result of each call lay."""
+    sent_chars: Ints
+    """Characters of each call's result when it was first sent."""
 
 
-@dataclass(slots=True)
-class _Loose:
-    """Entries that are no piece of a prompt, as columns of Python numbers."""
+class _Parts(NamedTuple):
+    """What lies in the billed prompts, in order: pieces, what begins messages, the hidden prompt, the rest."""
 
-    request: list[int] = field(default_factory=list)
-    owner: list[int] = field(default_factory=list)
-    basis: list[int] = field(default_factory=list)
-    rate: list[int] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    call: list[int] = field(default_factory=list)
-
-    def add(self, request: int, owner: int, basis: int, rate: int, tokens: int, call: int = _NO_CALL) -> None:
-        if tokens == 0:
-            return
-        self.request.append(request)
-        self.owner.append(owner)
-        self.basis.append(basis)
-        self.rate.append(rate)
-        self.tokens.append(tokens)
-        self.call.append(call)
+    prompt: Ints
+    size: Ints
+    owner: Ints
+    basis: Ints
+    is_first: Flags
+    call: Ints
+    owners: Owners
+    """What `owner` numbers: pieces, then the overhead and what is unattributed."""
 
 
-@dataclass(slots=True)
-class _Flat:
-    """The pieces of all prompts of a batch, end to end."""
+def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
+    """The ledger of these prompts."""
+    prompts, pieces = contexts.inputs.prompts, contexts.pieces
+    versions = _Versions(contexts)
+    priced = is_priced(prompts)
+    prices = np.where(priced[:, None], np.maximum(prompts.prices, 0), 0)
 
-    requests: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    billed: list[list[int]] = field(default_factory=list)
-    sizes: list[Ints] = field(default_factory=list)
-    owners: list[Ints] = field(default_factory=list)
-    bases: list[npt.NDArray[np.int8]] = field(default_factory=list)
-    firsts: list[npt.NDArray[np.bool_]] = field(default_factory=list)
-    calls: list[Ints] = field(default_factory=list)
-    chars: list[Ints] = field(default_factory=list)
+    listed = contexts.lineage.by_rank
+    listed = listed[prompts.is_billed[listed] & (prompts.compressed_tool[listed] < 0)]
+    billed = np.maximum(prompts.billed[listed], 0) - prompts.compaction[listed, :4]
+    parts, times_sent, sent_chars = _lay_out(contexts, shares, listed, billed, versions)
+    loose = _loose(contexts, shares, versions, listed, billed, parts)
+    # Few owners have many parts: found among the pieces, which are fewer.
+    key, owners = _owners(
+        np.concatenate([parts.owners.kind, loose.kind]),
+        np.concatenate([parts.owners.tool, loose.tool]),
+        np.concatenate([parts.owners.version, loose.version]),
+    )
+    of_part, of_loose = np.split(key, [len(parts.owners.kind)])
+    entries = [_loose_entries(loose, of_loose, prices)]
+    entries.extend(_prompt_entries(parts, of_part[parts.owner], listed, billed, loose, prices, len(prompts)))
+    every = Entries(*(np.concatenate(columns) for columns in zip(*entries, strict=True)))
+    every = _without_nothing(every)
+    rows = _rows(every, len(owners.kind))
+    cost = sums(every.cost, every.p, len(prompts))
+    del pieces
+    return Ledger(contexts, owners, every, rows, priced, cost, times_sent, sent_chars)
 
 
-class _Builder:
-    def __init__(self, sessions: Sequence[Session]) -> None:
-        self.sessions = list(sessions)
-        self.bills = [bill for session in sessions for bill in session.requests]
-        self.owners: dict[Owner, int] = {}
-        self.calls: dict[tuple[int, str], int] = {}
-        self.loose = _Loose()
-        self.flat = _Flat()
-        self.described: set[str] = set()
-        self.sent: list[tuple[Ints, Ints]] = []
+class _Versions:
+    """The version of each tool that a prompt offers."""
 
-    def owner(self, kind: int, tool: str | None = None, version: str | None = None) -> int:
-        key = Owner(kind, tool, version)
-        return self.owners.setdefault(key, len(self.owners))
-
-    def call(self, session: int, call: str | None) -> int:
-        return _NO_CALL if call is None else self.calls.setdefault((session, call), len(self.calls))
-
-    def add_session(self, place: int, session: Session, first_request: int) -> None:
-        contexts = read_contexts(session.requests, session.evidence, session.calls)
-        estimates = estimate(contexts, {bill.request_id: bill for bill in session.requests})
-        self.described.update(each.request_id for each in session.evidence)
+    def __init__(self, contexts: Contexts) -> None:
         pieces = contexts.pieces
-        owners = np.array(
-            [self.owner(*key) for key in zip(pieces.kinds, pieces.tools, pieces.versions, strict=True)], dtype=np.int64
-        )
-        calls = np.array([self.call(place, each) for each in pieces.calls], dtype=np.int64)
-        columns = pieces.columns()
-        asked: dict[str, list[Call]] = {}
-        for call in session.calls:
-            if call.request_id is not None:
-                asked.setdefault(call.request_id, []).append(call)
-        is_unsent = ~columns.is_carried
-        local, call_of_piece = np.unique(calls, return_inverse=True)
-        sent = np.zeros(len(local), dtype=np.int64)
-        for request, bill in enumerate(session.requests, first_request):
-            if not bill.is_usage_known:
-                continue
-            self._add_output(place, request, bill, contexts, asked)
-            if bill.web_searches:
-                fee = self.owner(m.FEE, bill.compressed_tool or "web_search")
-                self.loose.add(request, fee, m.EXACT, m.FEE_RATE, bill.web_searches)
-            billed = self._book_apart(request, bill)
-            prompt, shares = contexts.prompts[bill.request_id], estimates[bill.request_id]
-            if not any(billed) or not self._has_size(request, billed, shares):
-                continue
-            ids = prompt.ids
-            flat = self.flat
-            flat.requests.append(request)
-            flat.counts.append(len(ids))
-            flat.billed.append(billed)
-            flat.sizes.append(shares.sizes)
-            flat.bases.append(shares.bases)
-            flat.owners.append(owners[ids])
-            flat.firsts.append(is_unsent[ids])
-            flat.calls.append(calls[ids])
-            flat.chars.append(columns.chars[ids])
-            is_unsent[ids] = False
-            is_held = np.zeros(len(local), dtype=np.bool_)
-            is_held[call_of_piece[ids]] = True
-            sent += is_held
-        self.sent.append((local, sent))
+        self._tools = max(len(contexts.inputs.tools), 1)
+        row = np.repeat(np.arange(len(contexts.start)), contexts.length)
+        place = spans(contexts.start, contexts.length)
+        piece = contexts.pool[place]
+        found = np.flatnonzero((pieces.letter[piece] == D) & (pieces.tool[piece] >= 0))
+        key = row[found] * self._tools + pieces.tool[piece[found]]
+        order = np.argsort(key, kind="stable")
+        self._key, self._version = key[order], pieces.version[piece[found[order]]]
 
-    def _add_output(
-        self, place: int, request: int, bill: RequestBill, contexts: Contexts, asked: dict[str, list[Call]]
-    ) -> None:
-        if bill.compressed_tool is not None:
-            self._compress(request, bill, m.OUTPUT_RATE, bill.output or 0)
-            return
-        self.loose.add(request, self.owner(m.COMPACTION), m.EXACT, m.OUTPUT_RATE, bill.compaction[4])
-        segments = contexts.outputs.get(bill.request_id)
-        versions = contexts.prompts[bill.request_id].versions
-        for share in share_output(bill, segments, asked.get(bill.request_id, ()), versions):
-            owner = self.owner(share.kind, share.tool, share.version)
-            self.loose.add(request, owner, share.basis, m.OUTPUT_RATE, share.tokens, self.call(place, share.call))
-
-    def _book_apart(self, request: int, bill: RequestBill) -> list[int]:
-        """Books what no piece of the prompt is billed for; returns the rest by rate."""
-        billed = list(bill.prompt)
-        for rate, tokens in enumerate(billed):
-            if bill.compressed_tool is not None:
-                self._compress(request, bill, rate, tokens)
-                billed[rate] = 0
-            elif tokens < 0:  # a bill that contradicts itself is shown, not clamped away
-                self.loose.add(request, self.owner(m.UNATTRIBUTED), m.UNKNOWN, rate, tokens)
-                billed[rate] = 0
-            elif bill.compaction[rate]:
-                self.loose.add(request, self.owner(m.COMPACTION), m.EXACT, rate, bill.compaction[rate])
-                billed[rate] -= bill.compaction[rate]
-        return billed
-
-    def _compress(self, request: int, bill: RequestBill, rate: int, tokens: int) -> None:
-        self.loose.add(request, self.owner(m.COMPRESSION, bill.compressed_tool), m.EXACT, rate, tokens)
-
-    def _has_size(self, request: int, billed: Sequence[int], shares: Estimate) -> bool:
-        if shares.sizes.any():
-            return True
-        for rate, tokens in enumerate(billed):
-            self.loose.add(request, self.owner(m.UNATTRIBUTED), m.UNKNOWN, rate, tokens)
-        return False
-
-    def build(self) -> Batch:
-        prices = price_table(self.bills)
-        priced = np.array([is_priced(bill) for bill in self.bills], dtype=np.bool_)
-        prices[~priced] = 0
-        parts = [self._loose_entries(prices)]
-        if self.flat.requests:
-            parts.extend(self._prompt_entries(prices))
-        entries = Entries(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-        owners = sorted(self.owners, key=lambda each: (each.kind, each.tool or "", each.version or "", each))
-        places = np.zeros(len(owners), dtype=np.int64)
-        places[[self.owners[each] for each in owners]] = np.arange(len(owners))
-        entries = entries._replace(owner=places[entries.owner] if len(owners) else entries.owner)
-        session_of = np.repeat(np.arange(len(self.sessions)), [len(session.requests) for session in self.sessions])
-        return Batch(
-            self.sessions,
-            self.bills,
-            session_of,
-            owners,
-            self.calls,
-            entries,
-            _rows(entries, len(owners)),
-            priced,
-            self._sent(),
-            self.described,
-        )
-
-    def _sent(self) -> Ints:
-        sent = np.zeros(len(self.calls) + 1, dtype=np.int64)
-        for calls, counts in self.sent:
-            np.add.at(sent, calls, counts)
-        return sent[:-1]
-
-    def _loose_entries(self, prices: Ints) -> Entries:
-        loose = self.loose
-        request, owner, basis, rate, tokens, call = (
-            np.array(column, dtype=np.int64)
-            for column in (loose.request, loose.owner, loose.basis, loose.rate, loose.tokens, loose.call)
-        )
-        # Within a request and rate the entries follow one another, and those of the prompt come after them.
-        order = np.lexsort((np.arange(len(request)), rate, request))
-        request, owner, basis, rate, tokens, call = (
-            column[order] for column in (request, owner, basis, rate, tokens, call)
-        )
-        ends = _ends_within(request * len(m.RATES) + rate, tokens)
-        price = prices[request, rate]
-        cost = costs_nano(ends, price) - costs_nano(ends - tokens, price)
-        is_first = np.ones(len(request), dtype=np.bool_)
-        return Entries(request, owner, is_first, basis, rate, tokens, cost, call, np.zeros_like(tokens))
-
-    def _prompt_entries(self, prices: Ints) -> list[Entries]:
-        flat = self.flat
-        counts = np.array(flat.counts, dtype=np.int64)
-        billed = np.array(flat.billed, dtype=np.int64)
-        starts = np.concatenate([[0], np.cumsum(counts)])
-        prompt = np.repeat(np.arange(len(counts)), counts)
-        requests = np.array(flat.requests, dtype=np.int64)
-        first, last = whole_tokens(np.concatenate(flat.sizes), starts, billed.sum(axis=1))
-        owner, basis = np.concatenate(flat.owners), np.concatenate(flat.bases).astype(np.int64)
-        is_first, call, chars = np.concatenate(flat.firsts), np.concatenate(flat.calls), np.concatenate(flat.chars)
-        loose = np.zeros((len(self.bills), len(m.RATES)), dtype=np.int64)
-        np.add.at(loose, (self.loose.request, self.loose.rate), self.loose.tokens)
-        found = []
-        for rate, pieces, tokens, ends in by_rate(first, last, counts, billed):
-            request = requests[prompt[pieces]]
-            price = prices[request, rate]
-            places = ends + loose[request, rate]
-            cost = costs_nano(places, price) - costs_nano(places - tokens, price)
-            found.append(
-                Entries(
-                    request,
-                    owner[pieces],
-                    is_first[pieces],
-                    basis[pieces],
-                    np.full(len(pieces), rate, dtype=np.int64),
-                    tokens,
-                    cost,
-                    call[pieces],
-                    chars[pieces],
-                )
-            )
+    def find(self, p: Ints, tool: Ints) -> Ints:
+        """Versions of tools in prompts, or -1."""
+        if not len(self._key):
+            return np.full(len(p), -1, dtype=np.int64)
+        key = np.where((tool >= 0) & (p >= 0), p * self._tools + tool, -1)
+        place = np.maximum(np.searchsorted(self._key, key, side="right") - 1, 0)
+        found: Ints = np.where(self._key[place] == key, self._version[place], -1)
         return found
 
 
-def attribute(sessions: Sequence[Session]) -> Batch:
-    """The ledger of some sessions, each with its requests, evidence and calls in the order of time."""
-    builder = _Builder(sessions)
-    starts = accumulate((len(session.requests) for session in sessions), initial=0)
-    for place, (session, start) in enumerate(zip(sessions, starts, strict=False)):
-        builder.add_session(place, session, start)
-    return builder.build()
+def _lay_out(
+    contexts: Contexts, shares: Shares, listed: Ints, billed: Ints, versions: _Versions
+) -> tuple[_Parts, Ints, Ints]:
+    """The parts of the billed prompts in the order of the prompts and of what lies in them."""
+    pieces = contexts.pieces
+    listed_has = billed.sum(axis=1) > 0
+    element, owner = contexts.elements(listed)
+    piece = contexts.pool[element]
+    size = shares.elements[element]
+    is_in = (size > 0) & listed_has[owner]
+    first_billed = np.zeros(len(element), dtype=np.bool_)
+    present = np.flatnonzero(is_in)
+    _, where = np.unique(piece[present], return_index=True)
+    first_billed[present[where]] = True
+    first_billed &= ~(m.IS_WRITTEN[pieces.letter[piece]] | contexts.is_blank[piece])
+
+    version_of = pieces.version.copy()
+    of_tools = np.flatnonzero((pieces.kind == m.USE) | (pieces.kind == m.RESULT))
+    version_of[of_tools] = versions.find(pieces.born[of_tools], pieces.tool[of_tools])
+
+    # The hidden prompt first, each piece after what begins its message, then the rest.
+    tails, tail_owner = _tails(contexts, listed)
+    counts, tail_counts = contexts.length[listed], np.bincount(tail_owner, minlength=len(listed))
+    begins = contexts.is_message_start[element]
+    message_counts = np.bincount(owner[begins], minlength=len(listed))
+    length = 2 + counts + message_counts + tail_counts
+    start = before(length)
+    is_start = np.diff(owner, prepend=-1) != 0
+    within = running(np.ones(len(element), dtype=np.int64) + begins, is_start)
+    at = start[owner] + within
+    total = int(length.sum())
+
+    def column(default: int) -> Ints:
+        return np.full(total, default, dtype=np.int64)
+
+    overhead, unattributed = len(pieces), len(pieces) + 1
+    owned = Owners(
+        np.append(pieces.kind, [m.OVERHEAD, m.UNATTRIBUTED]),
+        np.append(pieces.tool, [-1, -1]),
+        np.append(version_of, [-1, -1]),
+    )
+    sizes, owners, basis = column(0), column(overhead), column(m.RECONCILED)
+    call, is_first = column(-1), np.zeros(total, dtype=np.bool_)
+    sizes[start] = shares.hidden[listed]
+    sizes[at[begins] - 1] = shares.message[listed][owner[begins]]
+    base = contexts.lineage.base[listed]
+    is_first[start] = (base < 0) | (shares.hidden[base] < shares.hidden[listed])
+    is_first[at[begins] - 1] = first_billed[begins]
+    sizes[at], owners[at] = size, piece
+    basis[at], call[at], is_first[at] = shares.bases[element], pieces.call[piece], first_billed
+    last = start + length - 1
+    sizes[last], owners[last], basis[last] = shares.residual[listed], unattributed, m.UNKNOWN
+    is_first[last] = True
+    if len(tails):
+        explained = sums(sizes, np.repeat(np.arange(len(listed)), length), len(listed))
+        place = (
+            last[tail_owner]
+            - tail_counts[tail_owner]
+            + running(np.ones(len(tails), dtype=np.int64), np.diff(tail_owner, prepend=-1) != 0)
+            - 1
+        )
+        guessed = shares.densities.expected(tails, shares.densities.group_of[listed[tail_owner]])
+        total = billed.sum(axis=1) * m.MICRO
+        results = sums((pieces.letter[tails] == R).astype(np.int64), tail_owner, len(listed))
+        passes = _passes(total - sums(guessed, tail_owner, len(listed)), explained, results)
+        sizes *= np.repeat(passes, length)
+        left = total - explained * passes
+        heads = np.diff(tail_owner, prepend=-1) != 0
+        exact = split(np.maximum(guessed, 1), heads, np.maximum(left, 0)[tail_owner[heads]])
+        sizes[place] = np.where(left[tail_owner] > 0, exact, guessed)
+        owners[place], call[place], is_first[place] = tails, pieces.call[tails], True
+
+    of_call = np.flatnonzero(is_in & (pieces.call[piece] >= 0))
+    number = pieces.call[piece[of_call]]
+    _, once = np.unique(owner[of_call] * max(pieces.call_count, 1) + number, return_index=True)
+    times_sent = np.bincount(number[once], minlength=pieces.call_count).astype(np.int64)
+    results = of_call[(pieces.letter[piece[of_call]] == R) & first_billed[of_call]]
+    sent_chars = sums(pieces.chars[piece[results]], pieces.call[piece[results]], pieces.call_count)
+    prompt = np.repeat(np.arange(len(listed)), length)
+    return _Parts(prompt, sizes, owners, basis, is_first, call, owned), times_sent, sent_chars
 
 
-def _ends_within(group: Ints, tokens: Ints) -> Ints:
-    """Running sums of tokens that begin anew with each run of equal groups."""
-    ends = np.cumsum(tokens)
-    is_start = np.diff(group, prepend=-1) != 0
-    before = (ends - tokens)[is_start]
-    within: Ints = ends - np.repeat(before, np.diff(np.append(np.flatnonzero(is_start), len(group))))
-    return within
+def _passes(total: Ints, explained: Ints, server_results: Ints) -> Ints:
+    """How often each prompt was billed within its request: a server tool's result may take the model another pass."""
+    passes = np.rint(total / np.maximum(explained, 1)).astype(np.int64)
+    found: Ints = np.clip(passes, 1, 1 + server_results)
+    return found
+
+
+def _tails(contexts: Contexts, listed: Ints) -> tuple[Ints, Ints]:
+    """What server tools returned within a request was read by the model in it: pieces, and the places in `listed`."""
+    output, of_output = contexts.inputs.output, contexts.pieces.of_output
+    place = np.full(len(contexts.start), -1, dtype=np.int64)
+    place[listed] = np.arange(len(listed))
+    found = np.flatnonzero((of_output >= 0) & (place[output.p] >= 0))
+    owner = place[output.p[found]]
+    order = np.argsort(owner, kind="stable")
+    return of_output[found[order]], owner[order]
+
+
+class _Loose(NamedTuple):
+    """What is no part of a prompt; `rank` orders what lies in one request and rate."""
+
+    p: Ints
+    kind: Ints
+    tool: Ints
+    version: Ints
+    basis: Ints
+    rate: Ints
+    tokens: Ints
+    call: Ints
+
+
+def _loose(
+    contexts: Contexts, shares: Shares, versions: _Versions, listed: Ints, billed: Ints, parts: _Parts
+) -> _Loose:
+    prompts = contexts.inputs.prompts
+    found: list[_Loose] = []
+
+    def add(p: Ints, kind: int, basis: int, rate: int, tokens: Ints, tool: Ints | None = None) -> None:
+        none = np.full(len(p), -1, dtype=np.int64)
+        named = none if tool is None else tool
+        found.append(
+            _Loose(p, none + 1 + kind, named, none, none + 1 + basis, none + 1 + rate, tokens.astype(np.int64), none)
+        )
+
+    output = share_outputs(contexts, shares.densities)
+    is_use = output.kind == m.USE
+    found.append(
+        _Loose(
+            output.p, output.kind, output.tool, versions.find(output.p, np.where(is_use, output.tool, -1)),
+            output.basis, np.full(len(output.p), m.OUTPUT_RATE), output.tokens, output.call,
+        )
+    )  # fmt: skip
+    compressed = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool >= 0))
+    for rate in range(len(m.PROMPT_RATES)):
+        tool = prompts.compressed_tool[compressed]
+        add(compressed, m.COMPRESSION, m.EXACT, rate, prompts.billed[compressed, rate], tool)
+        # A bill that contradicts itself is shown, not clamped away.
+        below = listed[prompts.billed[listed, rate] < 0]
+        add(below, m.UNATTRIBUTED, m.UNKNOWN, rate, prompts.billed[below, rate])
+        add(listed, m.COMPACTION, m.EXACT, rate, prompts.compaction[listed, rate])
+    add(compressed, m.COMPRESSION, m.EXACT, m.OUTPUT_RATE, prompts.output[compressed],
+        prompts.compressed_tool[compressed])  # fmt: skip
+    searched = np.flatnonzero(prompts.is_billed & (prompts.web_searches != 0))
+    search = contexts.inputs.tools.index(SEARCH)
+    named = prompts.compressed_tool[searched]
+    add(searched, m.FEE, m.EXACT, m.FEE_RATE, prompts.web_searches[searched], np.where(named >= 0, named, search))
+    # A prompt of which no part has a size.
+    weight = np.zeros(len(listed), dtype=np.int64)
+    np.add.at(weight, parts.prompt, parts.size)
+    for rate in range(len(m.PROMPT_RATES)):
+        bare = np.flatnonzero((weight == 0) & (billed[:, rate] > 0))
+        add(listed[bare], m.UNATTRIBUTED, m.UNKNOWN, rate, billed[bare, rate])
+    every = _Loose(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
+    kept = np.flatnonzero(every.tokens)
+    order = kept[np.lexsort((kept, every.rate[kept], every.p[kept]))]
+    return _Loose(*(column[order] for column in every))
+
+
+def _owners(kind: Ints, tool: Ints, version: Ints) -> tuple[Ints, Owners]:
+    tools, versions = int(tool.max(initial=-1)) + 2, int(version.max(initial=-1)) + 2
+    known, key = np.unique((kind * tools + tool + 1) * versions + version + 1, return_inverse=True)
+    rest, version = np.divmod(known, versions)
+    kind, tool = np.divmod(rest, tools)
+    return key.ravel(), Owners(kind, tool - 1, version - 1)
+
+
+def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
+    """Within a request and rate these follow one another, and those of the prompt come after them."""
+    is_start = np.diff(loose.p * len(m.RATES) + loose.rate, prepend=-1) != 0
+    ends = running(loose.tokens, is_start)
+    price = prices[loose.p, loose.rate]
+    cost = costs_nano(ends, price) - costs_nano(ends - loose.tokens, price)
+    is_first = np.ones(len(owner), dtype=np.bool_)
+    return Entries(loose.p, owner, is_first, loose.basis, loose.rate, loose.tokens, cost, loose.call)
+
+
+def _prompt_entries(
+    parts: _Parts, owner: Ints, listed: Ints, billed: Ints, loose: _Loose, prices: Ints, prompts: int
+) -> list[Entries]:
+    counts = np.bincount(parts.prompt, minlength=len(listed))
+    starts = np.diff(parts.prompt, prepend=-1) != 0
+    tokens = split(parts.size, starts, billed.sum(axis=1)[counts > 0])
+    tokens[parts.size == 0] = 0
+    last = running(tokens, starts)
+    taken = np.zeros((prompts, len(m.RATES)), dtype=np.int64)
+    np.add.at(taken, (loose.p, loose.rate), loose.tokens)
+    found = []
+    for rate, part, some, ends in by_rate(last - tokens, last, counts, billed):
+        p = listed[parts.prompt[part]]
+        price, places = prices[p, rate], ends + taken[p, rate]
+        cost = costs_nano(places, price) - costs_nano(places - some, price)
+        rates = np.full(len(part), rate, dtype=np.int64)
+        found.append(
+            Entries(p, owner[part], parts.is_first[part], parts.basis[part], rates, some, cost, parts.call[part])
+        )
+    return found
+
+
+def _without_nothing(entries: Entries) -> Entries:
+    kept = np.flatnonzero(entries.tokens)
+    return entries if len(kept) == len(entries.tokens) else Entries._make(column[kept] for column in entries)
 
 
 def _rows(entries: Entries, owners: int) -> Rows:
-    """Entries summed by request, rate, owner, first sending and basis, in this order."""
-    key = (entries.request * len(m.RATES) + entries.rate) * max(owners, 1) + entries.owner
+    """Entries summed by prompt, rate, owner, first sending and basis, in this order."""
+    key = (entries.p * len(m.RATES) + entries.rate) * max(owners, 1) + entries.owner
     key = (key * 2 + entries.is_first) * len(m.BASES) + entries.basis
     unique, place = np.unique(key, return_inverse=True)
-    tokens, cost = np.zeros(len(unique), dtype=np.int64), np.zeros(len(unique), dtype=np.int64)
-    np.add.at(tokens, place, entries.tokens)
-    np.add.at(cost, place, entries.cost)
+    tokens, cost = sums(entries.tokens, place, len(unique)), sums(entries.cost, place, len(unique))
     rest, basis = np.divmod(unique, len(m.BASES))
     rest, is_first = np.divmod(rest, 2)
     rest, owner = np.divmod(rest, max(owners, 1))
-    request, rate = np.divmod(rest, len(m.RATES))
-    return Rows(request, owner, is_first.astype(np.bool_), basis, rate, tokens, cost)
+    p, rate = np.divmod(rest, len(m.RATES))
+    return Rows(p, owner, is_first.astype(np.bool_), basis, rate, tokens, cost)

@@ -1,89 +1,89 @@
-"""The billed output of a request -> thinking, text and tool calls."""
+"""The billed output of requests -> thinking, text and tool calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from . import model as m
-from .evidence import MAX_CHARS
-from .model import Call, RequestBill, Segment
-from .pieces import prior_size
+from .arrays import split, sums
+from .contexts import Contexts
+from .densities import Densities, is_output_part, output_segments, segments
+from .identities import owners
+from .model import C, Ints
 
 
-class OutputShare(NamedTuple):
-    """Tokens of an output that belong to one owner."""
+class OutputShares(NamedTuple):
+    """One element a share: tokens of a prompt's output that belong to one owner; `call` is -1 for none."""
 
-    kind: int
-    tool: str | None
-    version: str | None
-    call: str | None
-    tokens: int
-    basis: int
-
-
-_KINDS = {"a": m.ASSISTANT, "c": m.USE, "t": m.THINKING, "k": m.COMPACTION}
+    p: Ints
+    kind: Ints
+    tool: Ints
+    call: Ints
+    basis: Ints
+    tokens: Ints
 
 
-def share_output(
-    bill: RequestBill,
-    segments: Sequence[Segment] | None,
-    calls: Sequence[Call],
-    versions: Mapping[str, str | None],
-) -> list[OutputShare]:
-    """Shares `bill.output` without its compaction; `calls` are those that the request is known to have asked for.
+def share_outputs(contexts: Contexts, densities: Densities) -> OutputShares:
+    """Shares the outputs that are billed, without those of compactions and of requests that compress a result.
 
-    Results of server tools lie in the output but are no output tokens. Thinking is exact where usage states it.
+    Results of server tools lie in an output but are no output tokens. Thinking is exact where usage states it.
     """
-    total = (bill.output or 0) - bill.compaction[4]
-    if total == 0:
-        return []
-    if total < 0:
-        return [OutputShare(m.UNATTRIBUTED, None, None, None, total, m.UNKNOWN)]
-    shares: list[OutputShare] = []
-    thinking = min(bill.thinking, total) if bill.thinking is not None else None
-    if thinking:
-        shares.append(OutputShare(m.THINKING, None, None, None, thinking, m.EXACT))
-    rest = total - (thinking or 0)
-    if rest == 0:
-        return shares
-    written = [each for each in segments or () if each.kind != "r" and (thinking is None or each.kind != "t")]
-    if written:
-        basis = m.EXACT if len(written) == 1 else m.RECONCILED
-        for segment, tokens in zip(written, _split([prior_size(each) for each in written], rest), strict=True):
-            shares.append(_share(segment, tokens, basis, versions))
-        return shares
-    if calls:
-        sizes = [prior_size(Segment("c", min(max(call.argument_chars or 0, 0), MAX_CHARS))) for call in calls]
-        for call, tokens in zip(calls, _split(sizes, rest), strict=True):
-            version = call.tool_version or versions.get(call.tool)
-            shares.append(OutputShare(m.USE, call.tool, version, call.tool_call_id, tokens, m.INFERRED))
-        return shares
-    if segments is None and bill.stop_reason in ("end_turn", "stop", "stop_sequence"):
-        shares.append(OutputShare(m.ASSISTANT, None, None, None, rest, m.INFERRED))
-    else:
-        shares.append(OutputShare(m.UNATTRIBUTED, None, None, None, rest, m.UNKNOWN))
-    return shares
+    inputs, pieces = contexts.inputs, contexts.pieces
+    prompts = inputs.prompts
+    total = np.where(prompts.is_billed & (prompts.compressed_tool < 0), prompts.output - prompts.compaction[:, 4], 0)
+    is_known = (prompts.thinking >= 0) & (total > 0)
+    thinking = np.where(is_known, np.minimum(prompts.thinking, total), 0)
+    rest = np.where(total > 0, total - thinking, 0)
+    closing = np.minimum(np.rint(densities.answer[densities.group_of] / m.MICRO).astype(np.int64), rest // 4)
+    rest = rest - closing
+
+    output = inputs.output
+    part = np.flatnonzero((rest[output.p] > 0) & is_output_part(contexts))
+    p, letter = output.p[part], output.kind[part]
+    size = np.maximum(densities.of(output_segments(contexts, part), densities.group_of[p]), 1)
+    starts = np.diff(p, prepend=-1) != 0
+    counts = np.bincount(p, minlength=len(prompts))
+    kind, tool = owners(letter, output.tool[part], pieces.call_of_output[part], pieces.tool_of_call)
+    basis = np.where(kind == m.UNATTRIBUTED, m.UNKNOWN, np.where(counts[p] == 1, m.EXACT, m.RECONCILED))
+    shares = [
+        OutputShares(p, kind, tool, pieces.call_of_output[part], basis, split(size, starts, rest[p[starts]])),
+        _plain(np.flatnonzero(thinking), m.THINKING, m.EXACT, thinking),
+        _plain(np.flatnonzero(closing), m.OVERHEAD, m.RECONCILED, closing),
+        _plain(np.flatnonzero(total < 0), m.UNATTRIBUTED, m.UNKNOWN, total),
+        _plain(np.flatnonzero(prompts.is_billed & (prompts.compaction[:, 4] > 0) & (prompts.compressed_tool < 0)),
+               m.COMPACTION, m.EXACT, prompts.compaction[:, 4]),
+    ]  # fmt: skip
+
+    bare = (rest > 0) & (counts == 0)
+    asked = _asked(contexts, densities, bare, rest)
+    shares.append(asked)
+    bare[asked.p] = False
+    is_text = bare & ~prompts.has_output & prompts.is_finished
+    shares.append(_plain(np.flatnonzero(is_text), m.ASSISTANT, m.INFERRED, rest))
+    shares.append(_plain(np.flatnonzero(bare & ~is_text), m.UNATTRIBUTED, m.UNKNOWN, rest))
+    return OutputShares(*(np.concatenate(columns) for columns in zip(*shares, strict=True)))
 
 
-def _share(segment: Segment, tokens: int, basis: int, versions: Mapping[str, str | None]) -> OutputShare:
-    kind = _KINDS.get(segment.kind, m.UNATTRIBUTED)
-    if kind == m.USE and segment.tool is not None:
-        return OutputShare(kind, segment.tool, versions.get(segment.tool), segment.id, tokens, basis)
-    if kind in (m.USE, m.UNATTRIBUTED):
-        return OutputShare(m.UNATTRIBUTED, None, None, segment.id, tokens, m.UNKNOWN)
-    return OutputShare(kind, None, None, None, tokens, basis)
+def _plain(p: Ints, kind: int, basis: int, tokens: Ints) -> OutputShares:
+    none = np.full(len(p), -1, dtype=np.int64)
+    return OutputShares(p, none + 1 + kind, none, none, none + 1 + basis, tokens[p])
 
 
-def _split(sizes: Sequence[int], total: int) -> list[int]:
-    """Whole tokens in proportion to the sizes; the places are rounded, so that they sum to the total."""
-    weight = sum(sizes)
-    if weight == 0:
-        sizes, weight = [1] * len(sizes), len(sizes)
-    shares, place, end = [], 0, 0
-    for size in sizes:
-        end += size
-        now = (2 * end * total + weight) // (2 * weight)
-        shares.append(now - place)
-        place = now
-    return shares
+def _asked(contexts: Contexts, densities: Densities, bare: np.ndarray, rest: Ints) -> OutputShares:
+    """Outputs of which nothing is known but the calls that they asked for."""
+    calls, pieces = contexts.inputs.calls, contexts.pieces
+    found = np.flatnonzero((calls.p >= 0) & bare[calls.p])
+    found = found[np.argsort(calls.p[found], kind="stable")]
+    p, zeros = calls.p[found], np.zeros(len(found), dtype=np.int64)
+    chars = np.maximum(calls.argument_chars[found], 0)
+    some = segments(zeros + C, calls.tool[found], chars, zeros, zeros, zeros, zeros, zeros > 0)
+    size = densities.of(some, densities.group_of[p])
+    starts = np.diff(p, prepend=-1) != 0
+    tokens = split(np.maximum(size, 1), starts, rest[p[starts]])
+    kind, basis = zeros + m.USE, zeros + m.INFERRED
+    return OutputShares(p, kind, calls.tool[found], pieces.calls[found], basis, tokens)
+
+
+__all__ = ["OutputShares", "share_outputs", "sums"]

@@ -1,198 +1,311 @@
 """How many tokens of a billed prompt each of its pieces has.
 
-`estimate` is the one function that decides it. What follows it (`whole_tokens`) makes whole tokens of any estimates
-so that they sum to the bill.
-
-The estimates: a request that only adds to one with a known bill has grown by exactly what was added, so the new
-pieces share the growth and the others keep their estimate for as long as they stay. Elsewhere a prompt is shared by
-the prior sizes of its pieces.
+What a prompt added to the one before has exactly the growth of the bill: it is shared among the new pieces by the
+learned densities, and each piece keeps its size for as long as it stays. What was edited or came back is counted from
+the sizes that are known; what the provider takes out of the context (old thinking, cleared results) stops counting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from . import model as m
-from .contexts import Contexts, Prompt
-from .model import Ints, RequestBill
-from .overhead import hidden_prompt_tokens
-from .pieces import MICRO, Columns
+from .arrays import running, spans, split, sums
+from .contexts import Contexts
+from .densities import REQUEST, Densities, has_tools, learn
+from .model import IS_WRITTEN, MICRO, D, Flags, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
-_WRITTEN: Final = (m.USE, m.ASSISTANT, m.THINKING, m.COMPACTION)
-_LEAST_DENSITY: Final = 0.3
-"""The published size of the hidden tool prompt is believed unless it leaves the rest this much of its prior."""
-
-
-@dataclass(slots=True, eq=False)
-class Estimate:
-    """The tokens of each piece of a prompt, in millionths, and the basis of each."""
-
-    sizes: Ints
-    bases: npt.NDArray[np.int8]
+_LEAST: Final = 0.25
+_MOST: Final = 4.0
+"""New pieces have between so many times what is expected of them; a growth outside is not theirs alone."""
+_SLACK: Final = 200 * MICRO
 
 
 @dataclass(slots=True)
-class _Anchor:
-    """A prefix of a prompt whose tokens a bill states: pieces, tokens, and the output that followed it."""
+class Shares:
+    """Sizes in millionths of a token: of every element of the pool, and of what is no element, by prompt."""
 
-    length: int
-    tokens: int
-    model: str | None
-    output: int | None
-
-
-def estimate(contexts: Contexts, bills: Mapping[str, RequestBill]) -> dict[str, Estimate]:
-    """Estimates for every prompt of a session, by request."""
-    columns = contexts.pieces.columns()
-    estimates: dict[str, Estimate] = {}
-    by_prompt: dict[int, Estimate] = {}
-    anchors: dict[int, _Anchor | None] = {}
-    models: dict[int, str | None] = {}
-    for request_id in contexts.order:
-        prompt, bill = contexts.prompts[request_id], bills.get(request_id)
-        base = prompt.base
-        tokens = _learnable_tokens(bill)
-        anchor = None
-        if base is not None and len(prompt.copies) == 1:
-            anchor = _applicable(anchors[id(base)], prompt, base, bill)
-        model = bill.model if bill is not None else None
-        is_same_model = base is None or bill is None or models[id(base)] in (None, model)
-        models[id(prompt)] = model if model is not None or base is None else models[id(base)]
-        result = _prior(prompt, columns, by_prompt[id(base)] if base is not None else None, model, bill, is_same_model)
-        if bill is None or tokens is None:
-            anchors[id(prompt)] = anchor if bill is None or not bill.is_usage_known else None
-        else:
-            if anchor is None or not _share_growth(prompt, result, columns, anchor, tokens):
-                _share_all(prompt, result, tokens, is_same_model)
-            written = None if bill.output is None else bill.output - (bill.thinking or 0)
-            # What a server tool added to the bill is not what the next prompt has of it.
-            is_stated = prompt.tail == 0
-            anchors[id(prompt)] = _Anchor(prompt.length, tokens, bill.model, written) if is_stated else None
-        if prompt.is_inferred:
-            result.bases[:] = m.INFERRED
-        result.bases[columns.kind[prompt.ids] == m.UNATTRIBUTED] = m.UNKNOWN
-        estimates[request_id] = by_prompt[id(prompt)] = result
-    return estimates
+    densities: Densities
+    elements: Ints
+    bases: Ints
+    hidden: Ints
+    message: Ints
+    residual: Ints
+    """What the bill has beyond all pieces."""
 
 
-def whole_tokens(sizes: Ints, starts: Ints, totals: Ints) -> tuple[Ints, Ints]:
-    """First and last token (exclusive) of every piece, for many prompts end to end.
+def share(contexts: Contexts) -> Shares:
+    """The sizes of every prompt's pieces."""
+    return _Sharing(contexts).run()
 
-    `starts` are the prompts' first pieces, with the number of pieces as a last element; `totals` their billed tokens.
-    The places are rounded, not the pieces: `round(end) - round(start)` sums to the total whatever the sizes are.
+
+class _Sharing:
+    def __init__(self, contexts: Contexts) -> None:
+        prompts, lineage = contexts.inputs.prompts, contexts.lineage
+        self.contexts = contexts
+        self.tokens = _measured(contexts)
+        self.anchor = _anchors(contexts, self.tokens)
+        self.densities = learn(contexts, self.tokens, self.anchor)
+        groups = self.densities.session
+        # A piece has a size for each model of its session.
+        models = np.bincount(groups, minlength=int(prompts.session.max()) + 1 if len(prompts) else 0)
+        first = np.cumsum(models) - models
+        pieces = contexts.pieces
+        counts = models[pieces.session]
+        self.offset = np.cumsum(counts) - counts
+        self.place = self.densities.group_of - first[prompts.session]
+        total = int(counts.sum())
+        self.size = np.zeros(total, dtype=np.int64)
+        self.basis = np.full(total, m.RECONCILED, dtype=np.int8)
+        self.is_sized = np.zeros(total, dtype=np.bool_)
+        self.gap = np.zeros(len(prompts), dtype=np.int64)
+        self.residual = np.zeros(len(prompts), dtype=np.int64)
+        self.is_gone = contexts.is_dropped.copy()
+        self.has_gone = np.zeros(len(prompts), dtype=np.bool_)
+        owner = np.repeat(np.arange(len(prompts)), contexts.length)
+        self.has_gone[owner[self.is_gone[spans(contexts.start, contexts.length)]]] = True
+        self.hidden = np.where(has_tools(contexts), self.densities.hidden[self.densities.group_of], 0) + REQUEST
+        self.written = np.maximum(prompts.output - prompts.compaction[:, 4], 0)
+        self.base = lineage.base
+        self._size_summaries()
+
+    def run(self) -> Shares:
+        """Sizes the prompts in the order in which they were put together."""
+        for rows in self.contexts.lineage.waves:
+            self._inherit(rows)
+            measured = rows[self.tokens[rows] > 0]
+            if len(measured):
+                self._size(measured)
+        return self._finish()
+
+    def _size_summaries(self) -> None:
+        """A summary that the provider made has the tokens of the iteration that wrote it."""
+        output, prompts = self.contexts.inputs.output, self.contexts.inputs.prompts
+        spent = prompts.compaction[output.p, 4] * MICRO - self.densities.answer[self.densities.group_of[output.p]]
+        found = np.flatnonzero((output.kind == K) & (self.contexts.pieces.of_output >= 0) & (spent > 0))
+        instance = self.offset[self.contexts.pieces.of_output[found]] + self.place[output.p[found]]
+        self.size[instance], self.is_sized[instance] = spent[found], True
+
+    def _inherit(self, rows: Ints) -> None:
+        """What left the context of a prompt stays out of those that go on from it."""
+        rows = rows[self.base[rows] >= 0]
+        rows = rows[self.has_gone[self.base[rows]]]
+        if not len(rows):
+            return
+        place, _ = self.contexts.elements(rows)
+        source = self.contexts.source[place]
+        self.is_gone[place] |= (source >= 0) & self.is_gone[source]
+        self.has_gone[rows] = True
+
+    def _size(self, rows: Ints) -> None:
+        contexts, densities = self.contexts, self.densities
+        pieces = contexts.pieces
+        place, owner = contexts.elements(rows)
+        piece = contexts.pool[place]
+        letter = pieces.letter[piece]
+        group = densities.group_of[rows]
+        instance = self.offset[piece] + self.place[rows][owner]
+        is_new = ~self.is_sized[instance] & ~self.is_gone[place]
+        kept = np.where(is_new | self.is_gone[place], 0, self.size[instance])
+        messages = sums(contexts.is_message_start[place].astype(np.int64), owner, len(rows))
+        total = self.tokens[rows] * MICRO
+        known = sums(kept, owner, len(rows)) + densities.message[group] * messages + self.hidden[rows]
+        anchor = self.anchor[rows]
+        known += np.where(anchor >= 0, self.gap[anchor], 0)
+
+        new = np.flatnonzero(is_new)
+        expected = densities.expected(piece[new], group[owner[new]])
+        wanted = sums(expected, owner[new], len(rows))
+        rest = total - known
+        short = np.flatnonzero((rest < _LEAST * wanted) | ((wanted == 0) & (rest < -20 * MICRO)))
+        if len(short):
+            self._forget_thinking(rows, short, place, owner, letter, rest, new, expected, wanted)
+            still = self.is_gone[place[new]]
+            new, expected = new[~still], expected[~still]
+            short = short[(rest < _LEAST * wanted)[short] | (wanted[short] == 0)]
+            self._take_out(rows, short, place, owner, kept, letter, rest, wanted)
+
+        of, letter = owner[new], letter[new]
+        part, totals, counts = self._parts(rows, of, letter, expected, rest, wanted)
+        order = np.lexsort((np.arange(len(new)), part))
+        starts = np.diff(part[order], prepend=-1) != 0
+        shared = np.empty(len(new), dtype=np.int64)
+        shared[order] = split(expected[order], starts, totals[part[order][starts]])
+        self.size[instance[new]] = shared
+        self.is_sized[instance[new]] = True
+        self.basis[instance[new]] = np.where(counts[part] == 1, m.EXACT, m.RECONCILED)
+        self.gap[rows] = rest - sums(shared, of, len(rows)) + np.where(anchor >= 0, self.gap[anchor], 0)
+        gap = self.gap[rows]
+        self.residual[rows] = np.where(gap > np.maximum(total // 50, 20 * MICRO), gap, 0)
+
+    def _parts(
+        self, rows: Ints, of: Ints, letter: Ints, expected: Ints, rest: Ints, wanted: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        """What shares a total of its own: the thinking, the writing, and the rest of each prompt's new pieces.
+
+        Gives the part of each piece, the parts' totals, and how many pieces they have.
+        """
+        prompts, contexts = self.contexts.inputs.prompts, self.contexts
+        base = self.base[rows]
+        is_thinking, is_written = letter == T, IS_WRITTEN[letter] & (letter != T)
+        count = len(rows)
+        thought = np.where((base >= 0) & (prompts.thinking[base] > 0), prompts.thinking[base], 0) * MICRO
+        answer = self.densities.answer[self.densities.group_of[rows]]
+        written = np.where(base >= 0, self.written[base] * MICRO - thought - answer, 0)
+        thinking_pieces = sums(is_thinking.astype(np.int64), of, count)
+        written_pieces = sums(is_written.astype(np.int64), of, count)
+        pieces = np.bincount(of, minlength=count)
+        rest_pieces = pieces - thinking_pieces - written_pieces
+        others = wanted - sums(np.where(is_thinking | is_written, expected, 0), of, count)
+        writing = sums(np.where(is_written, expected, 0), of, count)
+        # Each piece that the model wrote came from the answer to the base, if the prompt has all of that prompt.
+        is_same = prompts.model[base] == prompts.model[rows]
+        is_direct = (
+            (base >= 0)
+            & is_same
+            & ((self.anchor[rows] == base) | (self.anchor[rows] == -2))
+            & ~contexts.lineage.has_stand_in[rows]
+        )
+        is_direct &= (written_pieces > 0) & (written > 0.3 * writing) & (written < 3 * writing + _SLACK)
+        is_direct &= (thinking_pieces == 0) | (thought > 0)
+        thought = np.where(thinking_pieces > 0, thought, 0)
+        left = rest - written - thought
+        fits = (left >= _LEAST * others) & (left <= _MOST * others + _SLACK)
+        is_direct &= (rest_pieces == 0) | fits
+        is_direct &= (rest_pieces > 0) | (np.abs(left) <= written // 5 + 10 * MICRO)
+        written = np.where(rest_pieces > 0, written, np.maximum(written + left, 0))
+        limited = np.clip(rest, (_LEAST * wanted).astype(np.int64), (_MOST * wanted).astype(np.int64) + _SLACK)
+
+        part = of * 3 + np.where(is_direct[of], np.where(is_thinking, 2, np.where(is_written, 1, 0)), 0)
+        totals = np.zeros(3 * count, dtype=np.int64)
+        totals[0::3] = np.where(is_direct, left, limited)
+        totals[1::3], totals[2::3] = written, thought
+        counts = np.bincount(part, minlength=3 * count)
+        counts[0::3] = np.where(~is_direct & (limited != rest), 2, counts[0::3])  # not a figure of the bill
+        return part, totals, counts
+
+    def _forget_thinking(
+        self, rows: Ints, short: Ints, place: Ints, owner: Ints, letter: Ints, rest: Ints, new: Ints, expected: Ints,
+        wanted: Ints,
+    ) -> None:  # fmt: skip
+        """Thinking that left the context before any prompt was billed for it: what joins a prompt does without it."""
+        spoken = np.full(len(rows), -1, dtype=np.int64)
+        np.maximum.at(spoken, owner[letter == U], place[letter == U])
+        is_out = (letter[new] == T) & (place[new] < spoken[owner[new]])
+        thought = sums(np.where(is_out, expected, 0), owner[new], len(rows))
+        is_short = np.zeros(len(rows), dtype=np.bool_)
+        is_short[short] = True
+        is_short &= (thought > 0) & (rest >= _LEAST * (wanted - thought))
+        out = is_out & is_short[owner[new]]
+        self.is_gone[place[new[out]]] = True
+        self.has_gone[rows[is_short]] = True
+        wanted -= np.where(is_short, thought, 0)
+
+    def _take_out(
+        self, rows: Ints, short: Ints, place: Ints, owner: Ints, kept: Ints, letter: Ints, rest: Ints, wanted: Ints
+    ) -> None:
+        """Finds what the provider left out of prompts that were billed for less than they hold."""
+        bounds = np.searchsorted(owner, np.arange(len(rows) + 1))
+        for index in short.tolist():
+            part = slice(int(bounds[index]), int(bounds[index + 1]))
+            lacking = int(wanted[index] - rest[index])
+            held, kinds = kept[part], letter[part]
+            spoken = np.flatnonzero(kinds == U)
+            old = np.flatnonzero((kinds == T) & (held > 0))
+            old = old[old < spoken[-1]] if len(spoken) else old[:0]
+            out = old if len(old) and abs(lacking - int(held[old].sum())) < lacking else old[:0]
+            lacking -= int(held[out].sum())
+            results = np.flatnonzero((kinds == R) & (held > 0))
+            if len(results) and lacking > _LEAST * int(wanted[index]) + 20 * MICRO:
+                cleared = np.cumsum(held[results])
+                best = int(np.abs(np.concatenate([[0], cleared]) - lacking).argmin())
+                out = np.concatenate([out, results[:best]])
+            if not len(out):
+                continue
+            self.is_gone[place[part][out]] = True
+            self.has_gone[rows[index]] = True
+            rest[index] += int(held[out].sum())
+
+    def _finish(self) -> Shares:
+        """Sizes of all elements; what no bill has sized has its expected size."""
+        contexts, densities = self.contexts, self.densities
+        row = np.repeat(np.arange(len(contexts.start)), contexts.length)
+        order = np.argsort(contexts.start, kind="stable")
+        owner = np.repeat(order, contexts.length[order])
+        del row
+        instance = self.offset[contexts.pool] + self.place[owner]
+        sizes = self.size[instance]
+        bases = self.basis[instance].astype(np.int64)
+        loose = np.flatnonzero(~self.is_sized[instance])
+        if len(loose):
+            sizes[loose] = densities.expected(contexts.pool[loose], densities.group_of[owner[loose]])
+        sizes[self.is_gone] = 0
+        self._clear(sizes)
+        is_poor = ~contexts.is_whole[owner] | contexts.lineage.is_inferred[owner]
+        bases[is_poor] = m.INFERRED
+        bases[contexts.pieces.kind[contexts.pool] == m.UNATTRIBUTED] = m.UNKNOWN
+        return Shares(densities, sizes, bases, self.hidden, densities.message[densities.group_of], self.residual)
+
+    def _clear(self, sizes: Ints) -> None:
+        """Takes out of prompts what the provider says that it left out, the oldest results and thinking first."""
+        contexts, prompts = self.contexts, self.contexts.inputs.prompts
+        rows = np.flatnonzero(prompts.cleared.any(axis=1))
+        place, owner = contexts.elements(rows)
+        piece = contexts.pool[place]
+        letter = contexts.pieces.letter[piece]
+        is_start = np.diff(owner, prepend=-1) != 0
+        is_result = (letter == R) & ~contexts.pieces.is_server[piece] & (sizes[place] > 0)
+        is_old = is_result & (running(is_result.astype(np.int64), is_start) <= prompts.cleared_uses[rows][owner])
+        spoken = np.full(len(rows), -1, dtype=np.int64)
+        np.maximum.at(spoken, owner[letter == U], place[letter == U])
+        is_thought = (letter == T) & (place < spoken[owner])
+        for column, is_out in enumerate((is_old, is_thought)):
+            out = np.flatnonzero(is_out)
+            held = sums(sizes[place[out]], owner[out], len(rows))
+            left = np.maximum(held - prompts.cleared[rows, column] * MICRO, 0)
+            starts = np.diff(owner[out], prepend=-1) != 0
+            sizes[place[out]] = split(sizes[place[out]], starts, left[owner[out][starts]])
+
+
+def _measured(contexts: Contexts) -> Ints:
+    """The tokens of each prompt where the bill states them, else -1: some requests bill more than their prompt."""
+    inputs = contexts.inputs
+    prompts = inputs.prompts
+    tokens = np.maximum(prompts.billed, 0).sum(axis=1) - prompts.compaction[:, :4].sum(axis=1)
+    tokens += prompts.cleared.sum(axis=1)  # as if nothing had been taken out: that the next prompt still has
+    has_server = np.zeros(len(prompts), dtype=np.bool_)
+    has_server[inputs.output.p[inputs.output.is_server & (inputs.output.kind == R)]] = True
+    has_server[inputs.output.p[inputs.output.kind == K]] = True  # the prompt that was billed begins with a summary
+    is_known = prompts.is_billed & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
+    found: Ints = np.where(is_known & (contexts.length > 0), tokens, -1)
+    return found
+
+
+def _anchors(contexts: Contexts, tokens: Ints) -> Ints:
+    """The prompt of the same model with a known bill of which each has all the pieces; -1 where there is none.
+
+    -2 where a prompt goes on from another one without having all of it.
     """
-    counts = np.diff(starts)
-    ends = np.cumsum(sizes)
-    before = np.concatenate([[0], ends])[starts[:-1]]
-    weights = np.concatenate([[0], ends])[starts[1:]] - before
-    scale = np.repeat(totals / np.maximum(weights, 1), counts)
-    inside = ends - np.repeat(before, counts)
-    # Totals are at most some 10**12, so that the last place is off by less than 0.001 before it is rounded.
-    last = np.rint(inside * scale).astype(np.int64)
-    first = np.empty_like(last)
-    first[1:] = last[:-1]
-    first[starts[:-1][counts > 0]] = 0
-    return first, last
+    lineage, prompts = contexts.lineage, contexts.inputs.prompts
+    base = lineage.base
+    has_all = (base >= 0) & (contexts.shared == contexts.length[base]) & ~lineage.has_stand_in
+    found, is_held = base.copy(), has_all.copy()
+    for _ in range(8):
+        is_other = is_held & (found >= 0) & ((tokens[found] < 0) | (prompts.model[found] != prompts.model))
+        if not is_other.any():
+            break
+        is_held[is_other] &= has_all[found[is_other]] | (base[found[is_other]] < 0)
+        found[is_other] = np.where(is_held[is_other], base[found[is_other]], -1)
+    good = is_held & (found >= 0)
+    good[good] = (tokens[found[good]] > 0) & (prompts.model[found[good]] == prompts.model[good])
+    is_first = (base < 0) | (prompts.model[base] != prompts.model) | (is_held & (found < 0))
+    answer: Ints = np.where(good, found, np.where(is_first, -1, -2))
+    return answer
 
 
-def _learnable_tokens(bill: RequestBill | None) -> int | None:
-    if bill is None or not bill.is_usage_known:
-        return None
-    tokens = sum(max(each, 0) for each in bill.prompt) - sum(bill.compaction[:4])
-    return tokens if 0 < tokens <= _MAX_LEARNED else None
-
-
-def _applicable(anchor: _Anchor | None, prompt: Prompt, base: Prompt, bill: RequestBill | None) -> _Anchor | None:
-    """The anchor, if the prompt has all of the base's and only adds to it."""
-    run = prompt.copies[0]
-    is_addition = run.at == 0 == run.start and run.length == base.length
-    if anchor is None or not is_addition or (bill is not None and bill.model != anchor.model):
-        return None
-    return anchor
-
-
-def _prior(
-    prompt: Prompt,
-    columns: Columns,
-    base: Estimate | None,
-    model: str | None,
-    bill: RequestBill | None,
-    is_same_model: bool,
-) -> Estimate:
-    """The base's estimates for what was copied, prior sizes for the rest."""
-    sizes = columns.size[prompt.ids]
-    blank = columns.is_blank[prompt.ids]
-    if not prompt.is_whole and blank.any():
-        known = int(columns.chars[prompt.ids].sum())
-        each = max((prompt.chars or known) - known, 0) / int(blank.sum())
-        sizes[blank] = int(each * 0.25 * MICRO) + 1
-    hidden = hidden_prompt_tokens(model) * MICRO if prompt.has_tools or (bill and bill.tools_offered) else 0
-    sizes[0] = hidden
-    bases = np.full(len(sizes), m.RECONCILED, dtype=np.int8)
-    if base is not None:
-        for at, start, count in prompt.copies:
-            sizes[at : at + count] = base.sizes[start : start + count]
-            bases[at : at + count] = base.bases[start : start + count]
-        if not is_same_model:
-            sizes[0] = hidden
-    return Estimate(sizes, bases)
-
-
-def _share_growth(prompt: Prompt, result: Estimate, columns: Columns, anchor: _Anchor, tokens: int) -> bool:
-    """Shares what the prompt grew by among its new pieces; False where it cannot have grown by them alone."""
-    growth, new = tokens - anchor.tokens, slice(anchor.length, None)
-    sizes = result.sizes[new]
-    if growth <= 0 or not sizes.any():
-        return False
-    # What the model wrote is as long as its output was billed, unless thinking stays or outputs were lost.
-    kinds = columns.kind[prompt.ids[new]]
-    is_written = np.isin(kinds, _WRITTEN)
-    written = anchor.output or 0
-    is_stated = not prompt.has_stand_in and not (kinds == m.THINKING).any()
-    if is_stated and 0 < written < growth and is_written.any() and not is_written.all():
-        groups = [(is_written, written), (~is_written, growth - written)]
-    else:
-        groups = [(np.ones(len(kinds), dtype=np.bool_), growth)]
-    bases = result.bases[new]
-    for mask, total in groups:
-        sizes[mask] = _split(sizes[mask], total * MICRO)
-        bases[mask] = m.EXACT if int(mask.sum()) == 1 else m.RECONCILED
-    return True
-
-
-def _share_all(prompt: Prompt, result: Estimate, tokens: int, is_same_model: bool) -> None:
-    """Scales the estimates to the bill: the new ones alone where that is plausible, else all of them.
-
-    After a change of model all of them: each model has a tokenizer of its own.
-    """
-    sizes, total = result.sizes, tokens * MICRO
-    result.bases[:] = m.RECONCILED
-    is_new = np.ones(len(sizes), dtype=np.bool_)
-    for at, _, count in prompt.copies if is_same_model else ():
-        is_new[at : at + count] = False
-    is_new[0] = False
-    prior = int(sizes[is_new].sum())
-    rest = total - int(sizes[~is_new].sum())
-    if prior and _LEAST_DENSITY * prior <= rest and (is_new[1:].all() or rest <= prior / _LEAST_DENSITY):
-        sizes[is_new] = _split(sizes[is_new], rest)
-    else:
-        sizes[:] = _split(sizes, total)
-
-
-def _split(sizes: Ints, total: int) -> Ints:
-    """Whole numbers in proportion to the sizes that sum to the total."""
-    ends = np.cumsum(sizes)
-    weight = int(ends[-1])
-    if weight == 0:
-        return sizes
-    places: Ints = np.rint(ends * (total / weight)).astype(np.int64)
-    places[ends == weight] = total
-    places[1:] -= places[:-1].copy()
-    return places
+__all__ = ["D", "Flags", "Shares", "share"]

@@ -63,6 +63,7 @@ comment on column context_evidence.segments is 'How many segments the prompt has
 comment on column context_evidence.chars is 'How many characters the prompt has.';
 comment on column context_evidence.cache_marks is 'JSON array of [index, ttl]: segments with a cache breakpoint.';
 comment on column context_evidence.output is 'JSON array of the response''s segments.';
+comment on column context_evidence.applied_edits is 'JSON array of what the provider took out of the prompt, as its response says.';
 
 comment on table tool_calls is 'One row per tool execution, or per call that a response asked for where no span of its run exists.';
 comment on column tool_calls.span_id is 'Span id of the run; null where only the response and its result are known.';
@@ -107,6 +108,22 @@ comment on column context_ledger.tokens is 'Tokens billed; uses, for a fee.';
 comment on column context_ledger.cost_usd is 'US dollars; null where not priced.';
 comment on column context_ledger.basis is 'exact, reconciled, inferred or unattributed.';
 
+comment on table cache_breaks is 'One row per request that was billed again for what the request before it in its conversation had left in the prompt cache.';
+comment on column cache_breaks.request_id is 'The request that was billed again.';
+comment on column cache_breaks.trace_id is 'Trace it belongs to.';
+comment on column cache_breaks.session_id is 'Session it belongs to.';
+comment on column cache_breaks.started_at is 'Start of the request, UTC.';
+comment on column cache_breaks.service is 'service.name of the process.';
+comment on column cache_breaks.model is 'Model of the request.';
+comment on column cache_breaks.base_request_id is 'The request that it goes on from, whose prompt was cached.';
+comment on column cache_breaks.cause is 'definitions (one was changed, added, removed or moved), system, edit (a message was changed or dropped), cleared (the provider took old results or thinking out), compaction (the messages were summarised or begun anew), model (another one), expiry (longer ago than it was cached for), parallel (sent before the base was answered), lookback (20 blocks or more between the breakpoints of the two), no_breakpoint (none where both prompts are still alike), or unknown.';
+comment on column cache_breaks.tool is 'The tool to blame: whose definition differs first, or whose call or result was edited or taken out; null where there is none.';
+comment on column cache_breaks.tool_version is 'Hash of that tool''s definition as the request offers it, else as the base did.';
+comment on column cache_breaks.message_index is 'Which piece of the prompt was edited or taken out first, counted from 0 over definitions, system prompt and blocks of messages; null for other causes.';
+comment on column cache_breaks.gap_ms is 'Milliseconds from the start of the base to the start of the request: the time to live counts from there.';
+comment on column cache_breaks.lost_tokens is 'Tokens of the request that lay in the cached prefix of the base and were not read from the cache: at least 257.';
+comment on column cache_breaks.cost_usd is 'What they cost more than at the cache-read rate, in US dollars; null where not priced.';
+
 comment on table tool_batches is 'One row per parallel batch of tool calls.';
 comment on column tool_batches.batch_id is 'Id of the batch.';
 comment on column tool_batches.trace_id is 'Trace it belongs to.';
@@ -118,7 +135,7 @@ comment on column tool_batches.wall_ms is 'Milliseconds from the first start to 
 comment on column tool_batches.sequential_ms is 'Sum of the calls'' durations.';
 comment on column tool_batches.speedup is 'sequential_ms over wall_ms.';
 
-comment on table tool_definitions is 'One row per tool and version of its definition.';
+comment on view tool_definitions is 'One row per tool and version of its definition.';
 comment on column tool_definitions.tool is 'Name that the model sees.';
 comment on column tool_definitions.tool_version is 'Hash of name, description and schema.';
 comment on column tool_definitions.declared_version is 'Version that the author declared.';

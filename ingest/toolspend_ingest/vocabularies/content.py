@@ -33,6 +33,17 @@ def output_segments(span: Span) -> list[Segment] | None:
     return list(_messages(messages, {})) if messages is not None else None
 
 
+def loads(text: str) -> Any:
+    """The value of JSON text, with "?" for each half of a character, which no store takes; None for what is none."""
+    try:
+        value = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
 def to_text(segments: list[Segment]) -> str:
     """Segments as JSON text, trailing nulls left out."""
     return json.dumps([_trimmed(segment) for segment in segments], separators=(",", ":"), ensure_ascii=False)
@@ -48,10 +59,7 @@ def _trimmed(segment: Segment) -> Segment:
 def _list(span: Span, name: str) -> list[Any] | None:
     value = span.attributes.get(name)
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
+        value = loads(value)
     return value if isinstance(value, list) else None
 
 

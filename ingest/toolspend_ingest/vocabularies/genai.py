@@ -156,6 +156,7 @@ def _evidence(span: Span) -> Evidence | None:
         chars=span.count(at.CONTEXT_CHARS),
         cache_marks=_json_list(span.text(at.CONTEXT_CACHE_MARKS)),
         output=_json_list(output),
+        applied_edits=_json_list(span.text(at.CONTEXT_EDITS)),
     )
     if row.delta is None and (prompt := content.prompt_segments(span)) is not None:
         row.delta, row.base_request_id, row.restated = content.to_text(prompt), None, None
@@ -168,20 +169,15 @@ def _evidence(span: Span) -> Evidence | None:
 
 
 def _json_list(text: str | None) -> str | None:
-    """The text, where it is a JSON array."""
-    if text is None:
+    """The text, where it is a JSON array that the store takes."""
+    if text is None or not isinstance(value := content.loads(text), list):
         return None
-    try:
-        return text if isinstance(json.loads(text), list) else None
-    except (ValueError, RecursionError):
-        return None
+    has_halves = "\\ud" in text or "\\uD" in text
+    return json.dumps(value, ensure_ascii=False) if has_halves else text
 
 
 def _definitions(span: Span) -> list[SeenDefinition]:
-    try:
-        listed: Any = json.loads(span.text(at.TOOL_DEFINITIONS) or "[]")
-    except (ValueError, RecursionError):
-        return []
+    listed = content.loads(span.text(at.TOOL_DEFINITIONS) or "[]")
     if not isinstance(listed, list):
         return []
     return [

@@ -14,6 +14,8 @@ from ..rows import Span
 CACHE_CREATION_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
 COMPACTION_INPUT_TOKENS = "anthropic.usage.compaction.input_tokens"
 COMPACTION_OUTPUT_TOKENS = "anthropic.usage.compaction.output_tokens"
+_MOST_TOKENS = 10**12
+"""A request with more has garbled usage: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,11 @@ class Usage:
 
 def convention_usage(span: Span) -> Usage | None:
     """Usage as the GenAI conventions say it: the input tokens include the cache. None where the span says none."""
+    usage = _convention_usage(span)
+    return usage if usage is None or max(usage.input, usage.output or 0) <= _MOST_TOKENS else None
+
+
+def _convention_usage(span: Span) -> Usage | None:
     compaction = _compaction(span)
     total = span.count(at.INPUT_TOKENS)
     if total is None:

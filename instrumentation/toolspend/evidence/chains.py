@@ -16,14 +16,16 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from .. import attributes as at
 from .definitions import definition_log
 from .delta import head_delta, message_delta, restate
 from .head import Head
-from .line import Chain, Row, Tip
-from .segments import Described, describe, fingerprints, mark, marks_of, piece_print, pieces
+from .line import Chain, Tip
+from .prompt import Prompt, continued, numbered
+from .segments import Row, Segment, mark, marks_of, rows
+from .wire import MIN_BYTES, Body, Wires
 
 MAX_CHAINS: Final = 256
 MAX_SEGMENTS: Final = 400_000
@@ -34,17 +36,8 @@ _MANY_NEW: Final = 8
 """More new segments than a turn usually adds: worth a look whether an edited conversation has most of them."""
 
 
-class _Spot(NamedTuple):
-    head: Head
-    span_id: str
-    conversation_id: str
-    is_partial: bool
-
-
-class _Answer(NamedTuple):
-    tip: Tip
-    message_print: int
-    rows: Sequence[Row]
+_Answer: TypeAlias = tuple[Tip, int, Sequence[Row]]
+"""Whose answer, its fingerprint as a message, and its segments."""
 
 
 class Chains:
@@ -59,6 +52,7 @@ class Chains:
         self._calls: OrderedDict[str, str] = OrderedDict()
         self._answers: OrderedDict[str, _Answer] = OrderedDict()
         self._heads: list[Head] = []
+        self._wires = Wires()
         self._unclaimed: dict[str, deque[str]] = {}
 
     def clear(self) -> None:
@@ -88,47 +82,62 @@ class Chains:
         return None
 
     def describe(
-        self, body: Mapping[str, Any], *, scope: str | None, span_id: str, conversation_id: str, has_definitions: bool
+        self,
+        body: Mapping[str, Any],
+        *,
+        scope: str | None,
+        span_id: str,
+        conversation_id: str,
+        has_definitions: bool,
+        sent: bytes | None = None,
     ) -> tuple[dict[str, Any], Tip]:
         """The evidence of a request `body` as span attributes, and the request's tip.
 
         `scope` keeps conversations of different sessions apart. `conversation_id` is for a conversation that begins
-        here: one that goes on keeps the id that it began with (`tip.conversation_id`).
+        here: one that goes on keeps the id that it began with (`tip.conversation_id`). `sent` is the JSON of `body`,
+        where it is at hand: what it shows to be known is not looked at again.
         """
-        messages = [each for each in body.get("messages") or () if type(each) is dict]
-        prints, marked = fingerprints(messages)
+        previous, scoped = _continued(body), hash(scope)
         with self._lock:
-            answer = self._answers.get(previous) if (previous := _continued(body)) is not None else None
-            is_partial = previous is not None and (answer is None or answer.tip.is_partial)
-            if answer is not None:
+            answer = None if previous is None else self._answers.get(previous)
+            is_partial = previous is not None and (answer is None or answer[0].is_partial)
+            wire = None
+            if sent is not None and len(sent) >= MIN_BYTES and previous is None:
+                wire = self._read(body, sent, scoped)
+            if answer is None:
+                prompt = numbered(body, scoped, wire)
+                base, shared = self._find_base(prompt)
+            else:
                 # The provider holds the history: the prompt is all of it, though the body has only what is new.
-                history = answer.tip.chain.messages[: answer.tip.count]
-                prints = [*history, answer.message_print, *prints]
-                messages = [*({},) * (len(history) + 1), *messages]
-                marked = [len(history) + 1 + index for index in marked]
-            keys = _keys(scope, prints)
-            base, shared = self._find_base(keys, prints) if answer is None else (answer.tip, answer.tip.count)
+                base, shared = answer[0], answer[0].count
+                prompt = continued(body, scoped, base.chain.messages[:shared], answer[1])
             inherits_head = answer is not None and not body.get("tools") and not body.get("system")
-            head = base.head if base is not None and inherits_head else self._head_of(body)
+            known_head = base.head if base is not None and inherits_head else None if wire is None else wire.head
+            head = known_head or self._head_of(body)
+            if self._heads[:1] != [head]:
+                self._use(head)
             # A first prompt sent once more begins a new conversation; anything that builds on an earlier one goes on.
-            if base is not None and not (len(prints) == base.count == shared and _is_opening(messages)):
+            if base is None:
+                conversation_id = self._conversation_in(prompt.messages) or conversation_id
+            elif not (prompt.size == base.count == shared and _is_opening(prompt.messages)):
                 conversation_id = base.conversation_id
-            elif base is None:
-                conversation_id = self._conversation_in(messages) or conversation_id
-            spot = _Spot(head, span_id, conversation_id, is_partial)
-            tip, copied = self._extend(base, shared, prints, messages, answer, spot, keys)
-            attributes = (
-                {}
-                if is_partial
-                else self._evidence(tip, base, copied, [(index, messages[index]) for index in marked], body)
-            )
-            if has_definitions and (unsent := definition_log.unsent(head.definitions)) is not None:
+            chain, copied = self._extend(base, shared, prompt, answer)
+            tip = Tip(chain, prompt.size, prompt.last, head, span_id, conversation_id, is_partial)
+            if prompt.size:
+                chain.keys.append(prompt.last)
+                self._tips[prompt.last] = self._roots[chain.places[1]] = tip
+            if wire is not None and prompt.size:
+                self._wires.remember(tip, body, wire, prompt.marked)
+            attributes = {} if is_partial else self._evidence(tip, base, copied, prompt, body)
+            is_new = head.sent_generation != definition_log.generation
+            if has_definitions and is_new and (unsent := head.unsent_definitions()) is not None:
                 attributes[at.TOOL_DEFINITIONS] = unsent
-            self._forget_old()
+            if len(self._used) > MAX_CHAINS or self._segments > MAX_SEGMENTS:
+                self._forget_old()
         return attributes, tip
 
     def answered(
-        self, tip: Tip, message_print: int, rows: Sequence[Row], calls: Mapping[str, str], message_id: str | None
+        self, tip: Tip, message_print: int, answer: Sequence[Row], calls: Mapping[str, str], message_id: str | None
     ) -> None:
         """Learns the answer to the request at `tip`: its fingerprint as a message, its segments, its calls' tools.
 
@@ -144,105 +153,97 @@ class Chains:
                 self._calls[call_id] = tip.conversation_id
                 self._unclaimed.setdefault(tool, deque(maxlen=_MAX_UNCLAIMED)).append(call_id)
             if message_id is not None:
-                self._answers[message_id] = _Answer(tip, message_print, rows)
-            for index, limit in ((self._calls, _MAX_CALLS), (self._answers, MAX_CHAINS)):
-                while len(index) > limit:
-                    index.popitem(last=False)
+                self._answers[message_id] = (tip, message_print, answer)
+            while len(self._calls) > _MAX_CALLS:
+                self._calls.popitem(last=False)
+            while len(self._answers) > MAX_CHAINS:
+                self._answers.popitem(last=False)
+
+    def _read(self, body: Mapping[str, Any], sent: bytes, scope: int) -> Body | None:
+        """What the bytes of `body` show to be known, or None where they are of no use."""
+        wire = self._wires.read(body, sent)
+        if wire is None:
+            return None
+        messages = body["messages"]
+        self._wires.recognise(scope, wire, messages)
+        for index in range(wire.count, len(messages)):
+            if type(messages[index]) is not dict:
+                return None
+        return wire
 
     def _head_of(self, body: Mapping[str, Any]) -> Head:
         tools, system = body.get("tools") or [], body.get("system")
         # Comparing is 15 us for 40 definitions, hashing them 250 us. What is compared with is our own copy.
-        for index, head in enumerate(self._heads):
+        for head in self._heads:
             if head.is_of(tools, system):
-                if index:
-                    self._heads.insert(0, self._heads.pop(index))
                 return head
-        head = Head(tools, system)
-        self._heads.insert(0, head)
-        del self._heads[_MAX_HEADS:]
-        return head
+        return Head(tools, system)
 
-    def _find_base(self, keys: list[int], prints: list[int]) -> tuple[Tip | None, int]:
+    def _use(self, head: Head) -> None:
+        """Puts `head` before all others."""
+        heads = self._heads
+        if head in heads:
+            heads.remove(head)
+        heads.insert(0, head)
+        del heads[_MAX_HEADS:]
+
+    def _find_base(self, prompt: Prompt) -> tuple[Tip | None, int]:
         """The request to build on, and how many leading messages both have (more than its own with its answer)."""
         base, shared = None, 0
-        for count in range(len(prints), 0, -1):
-            if (tip := self._tips.get(keys[count])) is not None:
+        for count in range(prompt.size, 0, -1):
+            if (tip := self._tips.get(prompt.place(count))) is not None:
                 base, shared = tip, count
                 break
-        if len(prints) - shared > _MANY_NEW and (latest := self._roots.get(keys[1])) is not None:
-            theirs = latest.chain.messages[: latest.count]
-            if len(set(prints).intersection(theirs)) > shared:
+        if prompt.size - shared > _MANY_NEW and (latest := self._roots.get(prompt.place(1))) is not None:
+            theirs, ours = latest.chain.messages[: latest.count], prompt.prints()
+            if len(set(ours).intersection(theirs)) > shared:
                 base, shared = latest, 0
-                while shared < min(len(prints), len(theirs)) and theirs[shared] == prints[shared]:
+                while shared < min(len(ours), len(theirs)) and theirs[shared] == ours[shared]:
                     shared += 1
         return base, shared
 
     def _conversation_in(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """The conversation that made a tool call which `messages` carry: one resumed without its beginning."""
         for message in reversed(messages):
-            for _, block in pieces(message):
+            content = message.get("content")
+            for block in () if type(content) is str else content or ():
                 if type(block) is dict and block.get("type") == "tool_use":
                     return self._calls.get(str(block.get("id")))
         return None
 
-    def _extend(
-        self,
-        base: Tip | None,
-        shared: int,
-        prints: list[int],
-        messages: Sequence[Mapping[str, Any]],
-        answer: _Answer | None,
-        spot: _Spot,
-        keys: list[int],
-    ) -> tuple[Tip, int]:
-        """The new request's tip, and how many of its message segments it copies from the base's beginning."""
+    def _extend(self, base: Tip | None, shared: int, prompt: Prompt, answer: _Answer | None) -> tuple[Chain, int]:
+        """The chain that has the prompt, and how many of its segments are copied from the base's beginning."""
         copied = 0 if base is None else min(shared, base.count)
-        known: dict[int, Described] = {}
+        known: dict[int, Segment] = {}
         if base is not None and base.count == len(base.chain.messages) == copied:
             chain = base.chain  # the common case: the conversation goes on where it ended
         else:
-            chain = Chain()
+            chain = Chain(prompt.place(0))
             self._used[id(chain)] = chain
             if base is not None:
                 chain.tools_by_call.update(base.chain.tools_by_call)
                 for index in range(copied):
-                    chain.append(prints[index], base.chain.rows(index))
-                first, last = base.chain.bounds[copied], base.length
-                known = dict(zip(base.chain.prints[first:last], base.chain.segments[first:last], strict=True))
-        before = 0 if base is None or chain is not base.chain else len(chain.segments)
-        for index in range(copied, len(prints)):
+                    chain.append(prompt.print(index), prompt.place(index + 1), base.chain.rows(index))
+                known = base.chain.segments_by_print(base.chain.bounds[copied], base.length)
+        before = 0 if base is None or chain is not base.chain else len(chain.texts)
+        for index in range(copied, prompt.size):
             if answer is not None and index == copied:
-                chain.append(prints[index], answer.rows)
-                continue
-            rows = []
-            for block in pieces(messages[index]):
-                print_ = piece_print(block)
-                rows.append((print_, known.get(print_) or describe(*block, chain.tools_by_call)))
-            chain.append(prints[index], rows)
-        self._segments += len(chain.segments) - before
-        tip = Tip(chain, len(prints), keys[-1], *spot)
-        for key in {keys[-1], keys[1]} if prints else ():
-            chain.keys.append(key)
-        if prints:
-            self._tips[keys[-1]] = tip
-            self._roots[keys[1]] = tip
+                said = answer[2]
+            else:
+                said = rows(prompt.messages[index], chain.tools_by_call, known)
+            chain.append(prompt.print(index), prompt.place(index + 1), said)
+        self._segments += len(chain.texts) - before
         self._used.move_to_end(id(chain))
-        return tip, chain.bounds[copied]
+        return chain, chain.bounds[copied]
 
     def _evidence(
-        self,
-        tip: Tip,
-        base: Tip | None,
-        copied: int,
-        marked: Sequence[tuple[int, Mapping[str, Any]]],
-        body: Mapping[str, Any],
+        self, tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Mapping[str, Any]
     ) -> dict[str, Any]:
         head, chain = tip.head, tip.chain
-        offset = len(head.segments)
+        offset = len(head.texts)
         total = offset + tip.length
-        new = chain.segments[copied : tip.length]
         if base is None:
-            delta = [segment.text for segment in (*head.segments, *new)]
+            delta = head.texts + chain.texts[copied : tip.length]
         else:
             delta = head_delta(head, base.head) + message_delta(tip, base, copied)
         attributes: dict[str, Any] = {
@@ -255,10 +256,11 @@ class Chains:
             if restated := restate(tip, copied):
                 attributes[at.CONTEXT_RESTATED] = restated
         marks = list(head.marks)
-        for index, message in marked:
+        for index in prompt.marked:
             first = offset + chain.bounds[index]
-            marks.extend((first + place, ttl) for place, ttl in marks_of(message))
-        mark(marks, total - 1, body)  # top-level cache_control caches the whole prompt
+            marks.extend((first + place, ttl) for place, ttl in marks_of(prompt.messages[index]))
+        if "cache_control" in body:
+            mark(marks, total - 1, body)  # at the top level it caches the whole prompt
         if marks:
             attributes[at.CONTEXT_CACHE_MARKS] = json.dumps(marks, separators=(",", ":"))
         return attributes
@@ -266,26 +268,21 @@ class Chains:
     def _forget_old(self) -> None:
         while self._used and (len(self._used) > MAX_CHAINS or self._segments > MAX_SEGMENTS):
             _, chain = self._used.popitem(last=False)
-            self._segments -= len(chain.segments)
+            self._segments -= len(chain.texts)
+            self._wires.forget(chain)
             for key in chain.keys:
-                for index in (self._tips, self._roots):
-                    if (tip := index.get(key)) is not None and tip.chain is chain:
-                        del index[key]
-
-
-def _keys(scope: str | None, prints: list[int]) -> list[int]:
-    """`keys[k]` stands for the first k message segments within `scope`."""
-    key = hash(scope)
-    keys = [key]
-    for print_ in prints:
-        key = hash((key, print_))
-        keys.append(key)
-    return keys
+                if (tip := self._tips.get(key)) is not None and tip.chain is chain:
+                    del self._tips[key]
+            root = chain.places[1] if chain.messages else 0
+            if (tip := self._roots.get(root)) is not None and tip.chain is chain:
+                del self._roots[root]
 
 
 def _continued(body: Mapping[str, Any]) -> str | None:
     """The id of the message that `body` continues a provider-held thread from, or None."""
     thread = body.get("thread")
+    if thread is None:
+        return None
     if isinstance(thread, Mapping) and thread.get("type") == "continue":
         return str(thread.get("previous_message_id"))
     return None

@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import attributes as at
-from .definitions import Definition
-from .segments import Described, describe, mark, marks_of, piece_print, pieces
+from .definitions import Definition, definition_log
+from .segments import Segment, describe, encoded, mark, marks_of, piece_print, pieces
 
 
 class Head:
     """The definitions and the system text of a request, described once and compared from then on."""
 
-    __slots__ = ("chars", "definitions", "marks", "prints", "segments", "system", "tools")
+    __slots__ = ("chars", "definitions", "marks", "prints", "sent_generation", "system", "texts", "tools")
 
     def __init__(self, tools: Sequence[Any], system: Any) -> None:
         self.tools = _copied(tools)
         self.system = _copied(system)
         self.marks: list[tuple[int, str]] = []
         self.prints: list[int] = []
-        self.segments: list[Described] = []
+        self.texts: list[str] = []
+        self.chars = 0
         self.definitions: list[Definition] = []
+        self.sent_generation = -1
         for tool in tools:
             if not isinstance(tool, Mapping):
                 continue
@@ -29,30 +31,41 @@ class Head:
             self.definitions.append(definition)
             self._add(
                 hash((at.SEGMENT_DEFINITION, definition.name, definition.version)),
-                Described(
+                encoded(
                     at.SEGMENT_DEFINITION,
                     definition.chars,
                     definition.name,
                     definition.version,
-                    utf8_bytes=definition.utf8_bytes,
+                    definition.flags or None,
+                    definition.utf8_bytes,
+                    definition.weight,
                 ),
                 tool,
             )
         message = {"role": "system", "content": system}
-        self.marks.extend((len(self.segments) + index, ttl) for index, ttl in marks_of(message))
+        self.marks.extend((len(self.texts) + index, ttl) for index, ttl in marks_of(message))
         for block in pieces(message):
-            self._add(piece_print(block), describe(*block, {}), None)
-        self.chars = sum(segment.chars for segment in self.segments)
+            self._add(piece_print(*block), describe(*block, {}), None)
+
+    def unsent_definitions(self) -> str | None:
+        """JSON of the definitions that no span of this process carries yet.
+
+        While `sent_generation` is that of the log, all are sent: there is no need to ask.
+        """
+        unsent = definition_log.unsent(self.definitions)
+        self.sent_generation = definition_log.generation
+        return unsent
 
     def is_of(self, tools: Sequence[Any], system: Any) -> bool:
         """Whether a request with `tools` and `system` has this head."""
         return bool(self.tools == tools and self.system == system)
 
-    def _add(self, print_: int, segment: Described, block: Mapping[str, Any] | None) -> None:
+    def _add(self, print_: int, segment: Segment, block: Mapping[str, Any] | None) -> None:
         self.prints.append(print_)
-        self.segments.append(segment)
+        self.texts.append(segment[0])
+        self.chars += segment[1]
         if block is not None:
-            mark(self.marks, len(self.segments) - 1, block)
+            mark(self.marks, len(self.texts) - 1, block)
 
 
 def _copied(value: Any) -> Any:

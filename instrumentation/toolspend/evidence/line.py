@@ -3,46 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from .head import Head
-from .segments import Described
-
-Row: TypeAlias = tuple[int, Described]
-"""A segment and its fingerprint."""
+from .segments import Row, Segment
 
 
 class Chain:
     """One line of a conversation: its messages and their segments so far, which only grow."""
 
-    __slots__ = ("bounds", "keys", "messages", "prints", "rotation", "segments", "tools_by_call", "totals")
+    __slots__ = (
+        "bounds",
+        "keys",
+        "messages",
+        "places",
+        "prints",
+        "rotation",
+        "texts",
+        "tools_by_call",
+        "totals",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, key: int) -> None:
         self.messages: list[int] = []
         """Fingerprints of the messages."""
+        self.places: list[int] = [key]
+        """`places[m]`: the number that stands for the first m messages, in their scope."""
         self.bounds: list[int] = [0]
         """`bounds[m]`: segments of the first m messages."""
         self.prints: list[int] = []
-        self.segments: list[Described] = []
+        """Fingerprints of the segments."""
+        self.texts: list[str] = []
+        """The segments as JSON. Strings in lists: objects of their own would be visited by every garbage collection."""
         self.totals: list[int] = [0]
         """`totals[k]`: characters of the first k segments."""
         self.tools_by_call: dict[str, str] = {}
         self.rotation = 0
         self.keys: list[int] = []
+        """The numbers by which requests on this chain are found."""
 
-    def append(self, message_print: int, rows: Sequence[Row]) -> None:
-        """Adds a message and its segments, each with its fingerprint."""
-        for print_, segment in rows:
+    def append(self, message_print: int, place: int, rows: Sequence[Row]) -> None:
+        """Adds a message and its segments, each with its fingerprint. `place` stands for all messages up to it."""
+        for print_, text, chars in rows:
             self.prints.append(print_)
-            self.segments.append(segment)
-            self.totals.append(self.totals[-1] + segment.chars)
+            self.texts.append(text)
+            self.totals.append(self.totals[-1] + chars)
         self.messages.append(message_print)
-        self.bounds.append(len(self.segments))
+        self.places.append(place)
+        self.bounds.append(len(self.texts))
 
     def rows(self, message: int) -> list[Row]:
         """The segments of one message, each with its fingerprint."""
-        first, last = self.bounds[message], self.bounds[message + 1]
-        return list(zip(self.prints[first:last], self.segments[first:last], strict=True))
+        return self._rows(self.bounds[message], self.bounds[message + 1])
+
+    def segments_by_print(self, first: int, last: int) -> dict[int, Segment]:
+        """The segments from `first` to before `last`, by fingerprint."""
+        return {print_: (text, chars) for print_, text, chars in self._rows(first, last)}
+
+    def _rows(self, first: int, last: int) -> list[Row]:
+        totals = self.totals
+        return [
+            (self.prints[index], self.texts[index], totals[index + 1] - totals[index]) for index in range(first, last)
+        ]
 
 
 class Tip:

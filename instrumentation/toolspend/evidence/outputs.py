@@ -9,7 +9,7 @@ from typing import Any, Final
 from .. import attributes as at
 from .chains import Chains, conversations
 from .line import Tip
-from .segments import describe, fingerprint, piece_print, pieces
+from .segments import fingerprints, rows
 
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "text": ("type", "text"),
@@ -41,9 +41,12 @@ def plain_block(block: Any) -> Any:
     if type(block) is dict:
         return block
     fields = getattr(block, "__dict__", {})
-    names = _FIELDS.get(fields.get("type", ""))
+    kind = fields.get("type", "")
+    names = _FIELDS.get(kind)
     if names is None or getattr(block, "__pydantic_extra__", None):
         return plain(block)
+    if kind == "text":
+        return {"type": "text", "text": fields.get("text")}
     return {name: fields.get(name) for name in names}
 
 
@@ -53,28 +56,44 @@ def describe_output(
     """The evidence of a response's `content` blocks (plain) as span attributes; tells the conversation at `tip`."""
     message = {"role": "assistant", "content": [block for block in content if isinstance(block, dict)]}
     calls: dict[str, str] = {}
-    rows = [(piece_print(block), describe(*block, calls)) for block in pieces(message)]
+    found = rows(message, calls, {})
     if tip is not None:
-        known.answered(tip, fingerprint(message), rows, calls, message_id)
-    return {at.OUTPUT_SEGMENTS: "[" + ",".join([segment.text for _, segment in rows]) + "]"}
+        known.answered(tip, fingerprints((message,))[0][0], found, calls, message_id)
+    return {at.OUTPUT_SEGMENTS: f"[{','.join([text for _, text, _ in found])}]"}
 
 
 def describe_usage(usage: Any) -> dict[str, Any]:
     """What `usage` of a response, a model or plain, says that the conventions have no attribute for."""
     attributes: dict[str, Any] = {}
-    if (server := field(usage, "server_tool_use")) is not None:
+    fields = fields_of(usage)
+    if (server := fields.get("server_tool_use")) is not None:
         for key, name in (
             ("web_search_requests", at.USAGE_WEB_SEARCHES),
             ("web_fetch_requests", at.USAGE_WEB_FETCHES),
         ):
             if isinstance(requests := field(server, key), int):
                 attributes[name] = requests
-    if isinstance(speed := field(usage, "speed"), str):
+    if isinstance(speed := fields.get("speed"), str):
         attributes[at.USAGE_SPEED] = speed
-    iterations = field(usage, "iterations")
+    iterations = fields.get("iterations")
     if isinstance(iterations, list) and iterations:
         attributes[at.USAGE_ITERATIONS] = json.dumps([plain(each) for each in iterations], default=str)
     return attributes
+
+
+def describe_edits(managed: Any) -> dict[str, Any]:
+    """What the provider took out of the prompt, from `context_management` of a response."""
+    edits = field(managed, "applied_edits") if managed is not None else None
+    return {at.CONTEXT_EDITS: json.dumps([plain(each) for each in edits], default=str)} if edits else {}
+
+
+def fields_of(value: Any) -> Mapping[str, Any]:
+    """The keys of a dict or the fields of a model."""
+    if type(value) is dict:
+        return value
+    fields: dict[str, Any] = getattr(value, "__dict__", None) or {}
+    extra = getattr(value, "__pydantic_extra__", None)
+    return {**extra, **{name: each for name, each in fields.items() if each is not None}} if extra else fields
 
 
 def field(value: Any, name: str) -> Any:
@@ -126,6 +145,8 @@ class StreamedOutput:
         elif kind == "message_delta":
             self.is_final = True
             self.stop_reason = field(field(event, "delta"), "stop_reason")
+            if (managed := plain(field(event, "context_management"))) is not None:
+                self.message["context_management"] = managed
             self.usage.update({k: v for k, v in (plain(field(event, "usage")) or {}).items() if v is not None})
 
     def as_message(self) -> dict[str, Any]:

@@ -13,9 +13,17 @@ from typing import Any, Final, TypeAlias
 
 from .. import attributes as at
 from .definitions import canonical
+from .image import tokens_of_image
+from .weight import Weight, weigh
 
 Block: TypeAlias = tuple[str, Any]
 """A role and one piece of content under it: a string, or a content block as a plain dict."""
+
+Segment: TypeAlias = tuple[str, int]
+"""A segment as evidence: its JSON, and its length in characters."""
+
+Row: TypeAlias = tuple[int, str, int]
+"""A segment's fingerprint, its JSON, and its length in characters."""
 
 _TEXT_KINDS: Final = {
     "user": at.SEGMENT_USER,
@@ -24,6 +32,7 @@ _TEXT_KINDS: Final = {
 }
 _CALL_TYPES: Final = {"tool_use": None, "server_tool_use": at.FLAG_SERVER, "mcp_tool_use": at.FLAG_SERVER}
 _quoted: Final = json.encoder.encode_basestring_ascii
+_NOTHING: Final = Weight(0, 0)
 _MEDIA_FLAGS: Final = {"image": at.FLAG_IMAGE, "document": at.FLAG_DOCUMENT}
 
 
@@ -60,11 +69,11 @@ def fingerprints(messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list
                     else:
                         parts += (-1, block["tool_use_id"], inner)
                 else:
-                    parts.append(_piece_print("", block))
+                    parts.append(piece_print("", block))
             prints.append(hash(tuple(parts)))
         except (KeyError, TypeError, AttributeError):
             is_marked = True  # unusual: look closer
-            prints.append(hash((parts[0], *[_piece_print("", block) for _, block in pieces(message)])))
+            prints.append(hash((parts[0], *[piece_print("", block) for _, block in pieces(message)])))
         if is_marked:
             marked.append(index)
     return prints, marked
@@ -82,11 +91,6 @@ def pieces(message: Mapping[str, Any]) -> list[Block]:
     if isinstance(content, str):
         return [(role, content)]
     return [(role, part) for block in content or () for part in _parts(block)]
-
-
-def piece_print(block: Block) -> int:
-    """A number that is the same, within this process, for two segments of the same role and content."""
-    return _piece_print(*block)
 
 
 def marks_of(message: Mapping[str, Any]) -> list[tuple[int, str]]:
@@ -111,22 +115,32 @@ def mark(marks: list[tuple[int, str]], index: int, block: Mapping[str, Any]) -> 
 
 
 def _parts(block: Any) -> Sequence[Any]:
+    """A block as its segments. Definitions that a tool search found stand after its result."""
     if type(block) is dict and block.get("type") == "tool_result":
         content = block.get("content")
         if type(content) is list and any(type(part) is dict and part.get("type") in _MEDIA_FLAGS for part in content):
             shell = {key: value for key, value in block.items() if key != "content"}
             return [{**shell, "content": [part]} for part in content]
+        if type(content) is list and any(
+            type(part) is dict and part.get("type") == "tool_reference" for part in content
+        ):
+            return (block, *[part for part in content if type(part) is dict and part.get("type") == "tool_reference"])
+    elif type(block) is dict and block.get("type") == "tool_search_tool_result":
+        content = block.get("content")
+        found = content.get("tool_references") if type(content) is dict else None
+        if type(found) is list:
+            return (block, *[part for part in found if type(part) is dict and part.get("type") == "tool_reference"])
     return (block,)
 
 
-def _piece_print(role: str, block: Any) -> int:
+def piece_print(role: str, block: Any) -> int:
+    """A number that is the same, within this process, for two segments of the same role and content."""
     if type(block) is not dict:
         return hash((role, block if type(block) is str else repr(block)))
     kind = block.get("type")
     if kind == "text":
         return hash((role, block.get("text")))
-    content = block.get("content")
-    if kind == "tool_result" and type(content) is str:
+    if kind == "tool_result" and type(content := block.get("content")) is str:
         return hash((role, -1, block.get("tool_use_id"), content, block.get("is_error")))
     if kind == "tool_use":
         try:
@@ -137,35 +151,44 @@ def _piece_print(role: str, block: Any) -> int:
     return hash((role, canonical({key: value for key, value in block.items() if key != "cache_control"})))
 
 
-class Described:
-    """A segment as evidence: its encoded JSON and the facts that the chain keeps of it."""
-
-    __slots__ = ("chars", "text")
-
-    def __init__(
-        self,
-        kind: str,
-        chars: int,
-        tool: str | None = None,
-        id: str | None = None,
-        flags: str | None = None,
-        utf8_bytes: int | None = None,
-    ) -> None:
-        text = f'["{kind}",{chars}'
-        rest: tuple[str | int | None, ...] = (tool, id, flags, utf8_bytes if utf8_bytes != chars else None)
-        for index in range(4):
-            value = rest[index]
-            if value is None:
-                if rest[index:].count(None) == 4 - index:
-                    break
-                text += ",null"
-            else:
-                text += f",{_quoted(value)}" if isinstance(value, str) else f",{value}"
-        self.text = text + "]"
-        self.chars = chars
+def rows(message: Mapping[str, Any], tools_by_call: dict[str, str], known: Mapping[int, Segment]) -> list[Row]:
+    """The segments of one message, each with its fingerprint. Those of `known` fingerprints are not described again."""
+    role = message.get("role") or "user"
+    content = message.get("content")
+    found: list[Row] = []
+    for block in (content,) if type(content) is str else content or ():
+        for part in _parts(block):
+            print_ = piece_print(role, part)
+            text, chars = known.get(print_) or describe(role, part, tools_by_call)
+            found.append((print_, text, chars))
+    return found
 
 
-def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Described:
+def encoded(
+    kind: str,
+    chars: int,
+    tool: str | None = None,
+    id: str | None = None,
+    flags: str | None = None,
+    utf8_bytes: int | None = None,
+    weight: Weight = _NOTHING,
+) -> Segment:
+    """A segment. By hand, from its end, as trailing nulls are left out: an encoder takes three times as long."""
+    tokens, digits = weight
+    rest = f",{tokens},{digits}]" if digits else f",{tokens}]" if tokens else "]"
+    if utf8_bytes is not None and utf8_bytes != chars:
+        rest = f",{utf8_bytes}{rest}"
+    elif rest != "]":
+        rest = f",null{rest}"
+    for value in (flags, id, tool):
+        if value is not None:
+            rest = f",{_quoted(value)}{rest}"
+        elif rest != "]":
+            rest = f",null{rest}"
+    return f'["{kind}",{chars}{rest}', chars
+
+
+def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Segment:
     """The segment of `block` under `role`. `tools_by_call` names the tool of a call id, and learns new ones."""
     if type(block) is str:
         return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), block)
@@ -188,8 +211,10 @@ def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Described:
     if kind == "compaction":
         return _text(at.SEGMENT_COMPACTION, _string(block.get("content")))
     if kind in _MEDIA_FLAGS:
-        chars = _media_chars(block)
-        return Described(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), chars, flags=_MEDIA_FLAGS[kind])
+        chars, weight = _media_size(block)
+        return encoded(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), chars, flags=_MEDIA_FLAGS[kind], weight=weight)
+    if kind == "tool_reference":
+        return encoded(at.SEGMENT_DEFINITION, 0, _string(block.get("tool_name")), None, at.FLAG_DEFERRED)
     if isinstance(kind, str) and kind.endswith("_tool_result"):
         # The result of a tool that the provider ran: it names its call, and holds no text that we could count better.
         call_id = _string(block.get("tool_use_id"))
@@ -199,14 +224,15 @@ def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Described:
     return _text(at.SEGMENT_OTHER, canonical(body))
 
 
-def _tool_result(block: Mapping[str, Any], tools_by_call: dict[str, str]) -> Described:
+def _tool_result(block: Mapping[str, Any], tools_by_call: dict[str, str]) -> Segment:
     call_id = _string(block.get("tool_use_id"))
     tool = tools_by_call.get(call_id, "")
     flags = at.FLAG_ERROR if block.get("is_error") is True else ""
     content = block.get("content")
     if type(content) is list and len(content) == 1 and content[0].get("type") in _MEDIA_FLAGS:
         flags += _MEDIA_FLAGS[content[0]["type"]]
-        return Described(at.SEGMENT_RESULT, _media_chars(content[0]), tool, call_id, flags)
+        chars, weight = _media_size(content[0])
+        return encoded(at.SEGMENT_RESULT, chars, tool, call_id, flags, None, weight)
     return _text(at.SEGMENT_RESULT, result_text(content), tool, call_id, flags or None)
 
 
@@ -224,12 +250,13 @@ def result_text(content: Any) -> str:
     return canonical(content)
 
 
-def _media_chars(block: Mapping[str, Any]) -> int:
+def _media_size(block: Mapping[str, Any]) -> tuple[int, Weight]:
     source = block.get("source")
-    if not isinstance(source, Mapping):
-        return 0
-    data = source.get("data")
-    return len(data) if isinstance(data, str) else 0
+    if not isinstance(source, Mapping) or not isinstance(data := source.get("data"), str):
+        return 0, _NOTHING
+    if block.get("type") == "image":
+        return len(data), Weight(tokens_of_image(data) or 0, 0)
+    return len(data), weigh(data) if source.get("type") == "text" else _NOTHING
 
 
 def _is_error(block: Mapping[str, Any]) -> bool:
@@ -239,9 +266,19 @@ def _is_error(block: Mapping[str, Any]) -> bool:
     )
 
 
-def _text(kind: str, text: str, tool: str | None = None, id: str | None = None, flags: str | None = None) -> Described:
-    utf8_bytes = None if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return Described(kind, len(text), tool, id, flags, utf8_bytes)
+def _text(kind: str, text: str, tool: str | None = None, id: str | None = None, flags: str | None = None) -> Segment:
+    chars, weight = len(text), weigh(text)
+    if not text.isascii():
+        return encoded(kind, chars, tool, id, flags, len(text.encode("utf-8", "surrogatepass")), weight)
+    if flags is None and chars:
+        # The usual forms, at once.
+        tokens, digits = weight
+        rest = f"{tokens},{digits}]" if digits else f"{tokens}]"
+        if tool is not None and id is not None:
+            return f'["{kind}",{chars},{_quoted(tool)},{_quoted(id)},null,null,{rest}', chars
+        if tool is None and id is None:
+            return f'["{kind}",{chars},null,null,null,null,{rest}', chars
+    return encoded(kind, chars, tool, id, flags, None, weight)
 
 
 def _string(value: object) -> str:

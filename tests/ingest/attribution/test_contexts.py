@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from conversations import START, Conversation, bill, definition, result, use
-from toolspend_ingest.attribution.contexts import read_contexts
-from toolspend_ingest.attribution.evidence import UNREADABLE, read_delta, read_restated, read_segment
-from toolspend_ingest.attribution.ledger import attribute
-from toolspend_ingest.attribution.model import Evidence, Segment, Session
+import pytest
+
+from attributed import ledger, pick, prompts, tokens
+from conversations import START, Conversation, Evidence, Session, bill, definition, result, use
 from toolspend_ingest.attribution.overhead import hidden_prompt_tokens
-from toolspend_ingest.attribution.pieces import prior_size
 
 
 def kinds(session: Session, request_id: str) -> str:
-    contexts = read_contexts(session.requests, session.evidence, session.calls)
-    prompt = contexts.prompts[request_id]
-    segments = [contexts.pieces.segments[piece] for piece in prompt.ids[1:]]
-    return "".join("?" if segment is None else segment.kind for segment in segments)
+    return prompts(session)[request_id].kinds
 
 
 def talk_of(turns: int) -> Conversation:
@@ -28,13 +24,16 @@ def talk_of(turns: int) -> Conversation:
     return talk
 
 
+def without_restated(session: Session) -> Session:
+    return replace(session, evidence=[replace(each, restated=None) for each in session.evidence])
+
+
 def test_a_delta_repeats_its_base_and_adds() -> None:
     """Pieces that a request copies are the very pieces of the request before."""
-    session = talk_of(2).session
-    contexts = read_contexts(session.requests, session.evidence, [])
-    one, two = contexts.prompts["q0001"], contexts.prompts["q0002"]
-    assert kinds(session, "q0002") == "dsucrcr"
-    assert (two.ids[: len(one.ids)] == one.ids).all()
+    found = prompts(talk_of(2).session)
+    one, two = found["q0001"], found["q0002"]
+    assert two.kinds == "dsucrcr"
+    assert two.pieces[: len(one.pieces)] == one.pieces
     assert two.is_whole
 
 
@@ -42,10 +41,10 @@ def test_a_keyframe_in_a_conversation_finds_its_pieces_again() -> None:
     """A resumed conversation that says everything anew re-sends the pieces it is known to have."""
     talk = talk_of(1)
     talk.ask(use("a", "c9"), result("a", "c9", 300), base=False, input=1200, output=20)
-    contexts = read_contexts(talk.session.requests, talk.session.evidence, [])
-    before, after = contexts.prompts["q0001"], contexts.prompts["q0002"]
-    assert (after.ids[: len(before.ids)] == before.ids).all()
-    assert after.base is before
+    found = prompts(talk.session)
+    before, after = found["q0001"], found["q0002"]
+    assert after.pieces[: len(before.pieces)] == before.pieces
+    assert after.base == "q0001"
 
 
 def test_a_lost_base_is_stood_in_for_and_filled_in() -> None:
@@ -58,13 +57,14 @@ def test_a_lost_base_is_stood_in_for_and_filled_in() -> None:
 
 def test_what_no_one_says_again_stays_unattributed() -> None:
     """A lost keyframe whose pieces are not restated: their tokens are unattributed, and the tools keep theirs."""
-    session = talk_of(3).session
+    session = without_restated(talk_of(3).session)
     del session.evidence[0], session.requests[0]
-    session.evidence = [each._replace(restated=None) for each in session.evidence]
     assert kinds(session, "q0001") == "???cr"
-    rows = attribute([session]).words()
-    assert {row.basis for row in rows if row.kind == "unattributed"} == {"unattributed"}
-    assert {row.kind for row in rows} == {"unattributed", "tool_use", "tool_result"}
+    rows = ledger(session)
+    assert {row.basis for row in pick(rows, kind="unattributed")} == {"unattributed"}
+    first = [row for row in rows if row.request_id == "q0001" and row.rate == "input"]
+    assert {row.kind for row in first} - {"overhead"} == {"unattributed", "tool_use", "tool_result"}
+    assert tokens(first, kind="unattributed") > tokens(first, kind="tool_result")
 
 
 def test_a_wrong_stand_in_is_corrected() -> None:
@@ -75,17 +75,29 @@ def test_a_wrong_stand_in_is_corrected() -> None:
     late = bill("q9", 600, input=1500, output=5)
     session.requests.append(late)
     session.evidence.append(Evidence("q9", late.started_at, "lost", other, restated, 8, None, None))
-    assert kinds(session, "q9") == "dsuuacru"
-    assert kinds(session, "q0002") == "dsucrcr"
+    found = prompts(session)
+    assert found["q9"].kinds == "dsuuacru"
+    assert found["q0002"].kinds == "dsucrcr"
 
 
-def test_a_garbled_delta_costs_only_itself() -> None:
-    """Requests after one whose delta cannot be read still know what they added."""
-    session = talk_of(3).session
-    session.evidence[2] = session.evidence[2]._replace(delta='[[0,5],["c",', restated=None)
-    session.evidence = [each._replace(restated=None) for each in session.evidence]
-    assert kinds(session, "q0002") == "dsucr??"
-    assert kinds(session, "q0003") == "dsucr??cr"
+@pytest.mark.parametrize("delta", [None, '{"not": "a list"}', "7", '"text"'])
+def test_a_garbled_delta_costs_only_itself(delta: str | None) -> None:
+    """Requests after one whose delta is no list still know what they added."""
+    session = without_restated(talk_of(3).session)
+    session.evidence[2] = replace(session.evidence[2], delta=delta)
+    found = prompts(session)
+    assert found["q0002"].kinds == "dsucr??"
+    assert found["q0003"].kinds == "dsucr??cr"
+
+
+def test_a_prompt_of_which_only_the_length_is_known_is_blank() -> None:
+    """The one prompt of a session says how many segments it has, and none of them."""
+    session = Session("s", [bill("q", input=100, output=5)])
+    session.evidence = [Evidence("q", START, None, None, None, 2, 300, "[]")]
+    assert kinds(session, "q") == "??"
+    rows = ledger(session)
+    assert sum(row.tokens for row in rows) == 105
+    assert tokens(rows, kind="unattributed", rate="input") > 80
 
 
 def test_bases_that_go_round_are_lost_bases() -> None:
@@ -97,7 +109,9 @@ def test_bases_that_go_round_are_lost_bases() -> None:
         Evidence("b", START, "a", delta, None, 3, None, None),
         Evidence("c", START, "c", delta, None, 3, None, None),
     ]
-    assert kinds(session, "b") == "??u"
+    found = prompts(session)
+    assert found["b"].kinds == "??u"
+    assert {each.kinds[-1] for each in found.values()} == {"u"}
 
 
 def test_a_bomb_of_copies_stays_small() -> None:
@@ -108,16 +122,15 @@ def test_a_bomb_of_copies_stays_small() -> None:
         delta = json.dumps([[0, 2**60], [0, 2**60], ["u", 5], ["u", 6]])
         session.requests.append(bill(f"q{turn}", turn, input=100))
         session.evidence.append(Evidence(f"q{turn}", START, base, delta, None, 2**60, None, None))
-    contexts = read_contexts(session.requests, session.evidence, [])
-    assert max(len(prompt.ids) for prompt in contexts.prompts.values()) <= 100_001
+    assert max(len(prompt.pieces) for prompt in prompts(session).values()) <= 100_001
 
 
 def test_a_result_without_a_tool_takes_it_from_its_call() -> None:
     """A result that names only its call belongs to that call's tool; without one it is unattributed."""
     talk = Conversation()
     talk.ask(["u", 50], use("a", "c1"), result(None, "c1", 300), result(None, "c7", 300), input=900, output=20)
-    rows = attribute([talk.session]).words()
-    assert {(row.kind, row.tool) for row in rows if row.rate == "input"} == {
+    rows = ledger(talk.session)
+    assert {(row.kind, row.tool) for row in rows if row.rate == "input"} - {("overhead", None)} == {
         ("user", None),
         ("tool_use", "a"),
         ("tool_result", "a"),
@@ -127,18 +140,58 @@ def test_a_result_without_a_tool_takes_it_from_its_call() -> None:
 
 def test_unreadable_items_keep_their_place() -> None:
     """What is no segment stands as one of nothing, so that indices do not shift."""
-    assert read_delta('[["u",5],7,{"a":1},["u",-1],[3,4]]') == [
-        Segment("u", 5), UNREADABLE, UNREADABLE, UNREADABLE, (3, 4),
-    ]  # fmt: skip
-    assert read_delta("{") is None
-    assert read_restated('[[2,["u",5],["a",6]],"x",[]]') == [(2, Segment("u", 5)), (3, Segment("a", 6))]
-    assert read_segment(["c", 5, "a", "c1", None, 9]) == Segment("c", 5, "a", "c1", "", 9)
+    session = Session("s", [bill("a", 0, input=100), bill("b", 60, input=120)])
+    strange = '[["u",5],7,{"a":1},["u",-1],["z",3],["s",9]]'
+    session.evidence = [
+        Evidence("a", START, None, strange, None, 6, 14, None),
+        Evidence("b", START, "a", '[[5,1],[0,1],["a",4]]', None, 3, 18, None),
+    ]
+    found = prompts(session)
+    assert found["a"].kinds == "uoooos"
+    assert found["b"].kinds == "sua"
+
+
+def test_restated_runs_that_are_none_are_left_out() -> None:
+    """Of runs of the wrong shape, those that can be read still fill in what was lost."""
+    session = talk_of(0).session
+    late = bill("q9", 600, input=900, output=5)
+    restated = '[{"a":1},"x",[],["y",["u",1]],[-3,["u",2]],[0,["d",400,"a","v1"]],[1,["s",800]],9]'
+    session.requests = [late]
+    session.evidence = [Evidence("q9", late.started_at, "lost", '[[0,3],["u",30]]', restated, 4, None, None)]
+    assert kinds(session, "q9") == "ds?u"
+
+
+def test_runs_that_overlap_are_read_alike_in_any_order() -> None:
+    """Two runs that say different things of one place: which of them holds does not depend on their order."""
+    late = bill("q", input=900, output=5)
+    runs = [[1, ["k", 509], ["c", 1410, "b", "c1"]], [2, ["a", 276], ["t", 139]], [0, ["s", 9], ["u", 8], ["s", 7]]]
+    found = set()
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)):
+        restated = json.dumps([runs[place] for place in order])
+        session = Session("s", [late], [Evidence("q", START, "lost", "[[0,4]]", restated, 4, None, None)])
+        found.add(kinds(session, "q"))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("chars", range(8))
+def test_runs_that_overlap_are_read_alike_beside_other_sessions(chars: int) -> None:
+    """Which of two segments for one place holds does not depend on what else is attributed with the session."""
+    restated = json.dumps([[1, ["k", 9], ["c", chars, "b", "c1"]], [2, ["a", 276], ["t", 139]], [0, ["s", 9]]])
+    session = Session("z", [bill("q", input=900, output=5)])
+    session.evidence = [Evidence("q", START, "lost", "[[0,4]]", restated, 4, None, None)]
+    other = Session("a", [bill("q", input=5, output=5)])
+    assert ledger(session) == pick(ledger(other, session), session_id="z")
 
 
 def test_text_beyond_ascii_weighs_more() -> None:
     """A Chinese text of 1,000 characters (3,000 bytes) is about a token a character, an English one a quarter."""
-    chinese, english = Segment("s", 1000, utf8_bytes=3000), Segment("s", 1000)
-    assert (prior_size(chinese), prior_size(english)) == (1_000_000_000, 250_000_000)
+    talk = Conversation()
+    talk.ask(["s", 1000, None, None, None, 3000], ["u", 1000], input=1257, output=1, model="other")
+    rows = ledger(talk.session)
+    assert tokens(rows, kind="system") == pytest.approx(1000, abs=20)
+    assert tokens(rows, kind="user") == pytest.approx(250, abs=20)
+    by_characters = 1257 / 2
+    assert tokens(rows, kind="system") > 1.5 * by_characters
 
 
 def test_hidden_prompts_have_their_published_size() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from toolspend import attributes as at
 from toolspend.evidence import describe_output
 from toolspend.evidence.chains import MAX_CHAINS, Chains
 from toolspend.evidence.definitions import definition_log
+from toolspend.evidence.weight import weigh
 
 Body = dict[str, Any]
 Segment = list[Any]
@@ -95,7 +98,12 @@ def test_a_first_request_is_a_keyframe_in_prompt_order() -> None:
     reader = Reader()
     prompt = reader.send(body(1))
     assert [segment[0] for segment in prompt] == ["d", "d", "d", "s", "u", "a", "c", "r"]
-    assert prompt[6:] == [["c", 6 + len('{"query":"q0"}'), "search", "toolu_0"], ["r", 8, "search", "toolu_0"]]
+    assert [segment[:4] for segment in prompt[6:]] == [
+        ["c", 6 + len('{"query":"q0"}'), "search", "toolu_0"],
+        ["r", 8, "search", "toolu_0"],
+    ]
+    call = weigh('search{"query":"q0"}')
+    assert prompt[6][4:] == [None, None, call.tokens, call.digits]
     assert at.CONTEXT_BASE not in reader.evidence[0]
 
 
@@ -258,19 +266,55 @@ def test_images_and_text_of_one_result_are_two_segments() -> None:
     ]
     request = body(1)
     request["messages"][-1]["content"][0]["content"] = content
-    assert whole(request)[-2:] == [["r", 8, "search", "toolu_0"], ["r", 5000, "search", "toolu_0", "i"]]
+    text, image = whole(request)[-2:]
+    assert text == ["r", 8, "search", "toolu_0", None, None, weigh("A chart.").tokens]
+    assert image == ["r", 5000, "search", "toolu_0", "i"]  # data that is no image of a known format has no weight
 
 
 def test_text_that_is_not_ascii_says_its_bytes() -> None:
     """Characters alone do not tell how dense a language is."""
-    assert whole({"messages": [{"role": "user", "content": "日本語"}]}) == [["u", 3, None, None, None, 9]]
+    assert whole({"messages": [{"role": "user", "content": "日本語"}]}) == [
+        ["u", 3, None, None, None, 9, weigh("日本語").tokens]
+    ]
 
 
 def test_an_error_result_is_flagged() -> None:
     """A failed call is told from a good one by the result that the model got."""
     request = body(1)
     request["messages"][-1]["content"][0]["is_error"] = True
-    assert whole(request)[-1] == ["r", 8, "search", "toolu_0", "e"]
+    assert whole(request)[-1][:5] == ["r", 8, "search", "toolu_0", "e"]
+
+
+def test_an_image_weighs_what_its_area_costs() -> None:
+    """750 by 1,000 pixels are 1,000 tokens, however long their data is."""
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">II", 750, 1000) + bytes(900)).decode()
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+    assert whole({"messages": [{"role": "user", "content": [image]}]}) == [
+        ["u", len(data), None, None, "i", None, 1000]
+    ]
+
+
+def test_a_deferred_definition_is_told_from_the_place_where_it_was_found() -> None:
+    """Among the definitions it is marked; after the result that names it stands a reference of no length."""
+    found = {
+        "type": "tool_search_tool_search_result",
+        "tool_references": [{"type": "tool_reference", "tool_name": "search"}],
+    }
+    prompt = whole(
+        {
+            "tools": [{**TOOLS[0], "name": "search", "defer_loading": True}, {"type": "web_search_x", "name": "web"}],
+            "messages": [
+                {"role": "user", "content": "Find it."},
+                {
+                    "role": "assistant",
+                    "content": [{"type": "tool_search_tool_result", "tool_use_id": "s1", "content": found}],
+                },
+            ],
+        }
+    )
+    assert [segment[0] for segment in prompt] == ["d", "d", "u", "r", "d"]
+    assert (prompt[0][2], prompt[0][4], prompt[1][4]) == ("search", "l", "s")
+    assert prompt[4] == ["d", 0, "search", None, "l"]
 
 
 def test_what_is_remembered_is_bounded() -> None:

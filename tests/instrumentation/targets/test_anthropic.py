@@ -16,6 +16,9 @@ import standin
 import toolspend
 from toolspend import _stats, testing
 from toolspend import attributes as at
+from toolspend.evidence import conversations
+from toolspend.evidence.definitions import canonical
+from toolspend.evidence.weight import weigh
 
 MODEL = "claude-opus-4-8"
 TOOLS = [
@@ -34,6 +37,13 @@ REQUEST: dict[str, Any] = {
 }
 ANSWER = standin.say("Looking.", standin.ToolUse("search", {"query": "plan"}))
 CALL_CHARS = len('search{"query":"plan"}')
+
+
+def weight(text: str) -> list[int | None]:
+    """The end of the segment of a text: no flags, no bytes, what it weighs."""
+    tokens, digits = weigh(text)
+    return [None, None, tokens, digits] if digits else [None, None, tokens]
+
 
 # Content, usage and ids of an answer do not depend on how it was asked for.
 SAID = (
@@ -164,7 +174,7 @@ def test_every_way_gives_one_span_that_says_the_same(way: Callable[[], None], ca
     }
     assert said[at.INPUT_TOKENS] > 0 < said[at.OUTPUT_TOKENS]
     output = json.loads(said[at.OUTPUT_SEGMENTS])
-    assert [segment[:3] for segment in output] == [["a", 8], ["c", CALL_CHARS, "search"]]
+    assert [segment[:3] for segment in output] == [["a", 8, None], ["c", CALL_CHARS, "search"]]
     assert span["status"] == "OK"
     assert span["kind"] == "CLIENT"
     assert "plan" not in json.dumps({k: v for k, v in said.items() if k != at.TOOL_DEFINITIONS})
@@ -173,9 +183,10 @@ def test_every_way_gives_one_span_that_says_the_same(way: Callable[[], None], ca
 def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
     """Where the SDK emits none, the span is in the terms of the conventions and of the SDK's own."""
     options = {"open_telemetry": False} if is_native else {}
-    client(**options).messages.create(**REQUEST)
+    first = client(**options).messages.create(**REQUEST)
     [span] = captured.spans()
     said = span["attributes"]
+    definition = "search" + TOOLS[0]["description"] + canonical(TOOLS[0]["input_schema"])
     call_id = json.loads(said[at.OUTPUT_SEGMENTS])[1][3]
     version = json.loads(said[at.CONTEXT_DELTA])[0][3]
     assert span == {
@@ -208,12 +219,21 @@ def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
             "anthropic.response.service_tier": "standard",
             "anthropic.message.stop_reason": "tool_use",
             "toolspend.context.delta": json.dumps(
-                [["d", said[at.CONTEXT_CHARS] - 27, "search", version], ["s", 9], ["u", 18]], separators=(",", ":")
+                [
+                    ["d", said[at.CONTEXT_CHARS] - 27, "search", version, *weight(definition)],
+                    ["s", 9, None, None, *weight(REQUEST["system"])],
+                    ["u", 18, None, None, *weight(REQUEST["messages"][0]["content"])],
+                ],
+                separators=(",", ":"),
             ),
             "toolspend.context.segments": 3,
             "toolspend.context.chars": said[at.CONTEXT_CHARS],
             "toolspend.output.segments": json.dumps(
-                [["a", 8], ["c", CALL_CHARS, "search", call_id]], separators=(",", ":")
+                [
+                    ["a", 8, None, None, *weight(first.content[0].text)],
+                    ["c", CALL_CHARS, "search", call_id, *weight('search{"query":"plan"}')],
+                ],
+                separators=(",", ":"),
             ),
             "toolspend.tool.definitions": json.dumps(
                 [{"name": "search", "version": version, "declared_version": None, **{
@@ -249,9 +269,9 @@ def test_a_conversation_has_one_id_without_being_told(captured: testing.Captured
     assert one[at.CONVERSATION_ID] == two[at.CONVERSATION_ID] == chats(captured)[0]["trace_id"]
     assert json.loads(two[at.CONTEXT_DELTA]) == [
         [0, 3],
-        ["a", 8],
-        ["c", CALL_CHARS, "search", call_id],
-        ["r", 6, "search", call_id],
+        ["a", 8, None, None, *weight(first.content[0].text)],
+        ["c", CALL_CHARS, "search", call_id, *weight('search{"query":"plan"}')],
+        ["r", 6, "search", call_id, *weight("page 4")],
     ]
     assert two[at.CONTEXT_BASE] == chats(captured)[0]["span_id"]
     from toolspend import evidence
@@ -450,3 +470,41 @@ def test_a_client_made_before_the_call_is_covered(captured: testing.Captured) ->
     toolspend.instrument(export=None)
     bound(**REQUEST)
     assert chats(captured)[0]["attributes"][at.CONTEXT_SEGMENTS] == 3
+
+
+@pytest.mark.skipif(not is_native, reason="this SDK has no spans of its own")
+def test_a_long_conversation_is_recognised_by_what_was_sent(captured: testing.Captured) -> None:
+    """The bytes of earlier bodies are found again, and say what looking at the messages says."""
+    offered = [{**TOOLS[0], "name": f"search_{number}", "description": "Searches. " * 40} for number in range(12)]
+    evidence: dict[str, list[dict[str, Any]]] = {}
+    for session, options in (("bytes", {}), ("objects", {"open_telemetry": False})):
+        with toolspend.session(session):
+            for turns in range(4):
+                messages = list(REQUEST["messages"])
+                for number in range(turns):
+                    messages += [{"role": "assistant", "content": f"Turn {number}."}, {"role": "user", "content": "é"}]
+                client(**options).messages.create(**{**REQUEST, "tools": offered, "messages": messages})
+        kept = [piece for line in conversations._wires._lines.values() for piece in line.pieces]
+        assert sum(piece.messages for piece in kept) == 7
+        evidence[session] = [
+            {name: span["attributes"].get(name) for name in (at.CONTEXT_DELTA, at.CONTEXT_RESTATED, at.CONTEXT_CHARS)}
+            for span in chats(captured)[-4:]
+        ]
+    assert evidence["bytes"] == evidence["objects"]
+
+
+@pytest.mark.skipif(not is_native, reason="this SDK has no spans of its own")
+def test_a_client_that_changes_bodies_is_described_by_what_it_was_given(captured: testing.Captured) -> None:
+    """Where something else is sent than what was given, as on other platforms, what was sent is not consulted."""
+
+    class Changing(anthropic.Anthropic):
+        def _prepare_options(self, options: Any) -> Any:
+            return super()._prepare_options(options)
+
+    offered = [{**TOOLS[0], "description": "Searches. " * 800}]
+    api = standin.Api([ANSWER])
+    http = standin.http_library()
+    changing = Changing(api_key="sk-standin", http_client=http.Client(transport=standin.transport(api, http)))
+    changing.messages.create(**{**REQUEST, "tools": offered})
+    assert chats(captured)[0]["attributes"][at.CONTEXT_SEGMENTS] == 3
+    assert not conversations._wires._lines

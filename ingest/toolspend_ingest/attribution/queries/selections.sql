@@ -1,9 +1,15 @@
 -- One row per registry selection of the sessions.
 select
-    session_id,
-    rowid as row_id,
-    offered_chars,
-    avoided_chars
+    coalesce(sessions.session, -1) as session,
+    tool_selections.rowid as row_id,
+    tool_selections.offered_chars,
+    tool_selections.avoided_chars
 from tool_selections
-where session_id in (select unnest($sessions))
-order by session_id, row_id
+left join (
+    select distinct
+        session_id,
+        session
+    from attributed_prompts
+) as sessions on tool_selections.session_id = sessions.session_id
+where tool_selections.session_id in (select unnest($sessions))
+order by row_id

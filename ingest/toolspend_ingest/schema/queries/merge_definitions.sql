@@ -1,5 +1,5 @@
 -- One row per tool and version: what is known of it only grows, so the order of arrival cannot matter.
-merge into tool_definitions as known
+merge into seen_definitions as known
 using (
     select
         tool,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from .._wrapping import Around, Restore, replace_attribute, wrap
@@ -20,6 +22,14 @@ class Patches:
         """Puts `around` around `owner.name`, where there is one."""
         if (original := getattr(owner, name, None)) is not None:
             self._restores.append(replace_attribute(owner, name, wrap(original, around)))
+
+    def replace(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Puts `make(original)`, a plain function, in the place of the function `owner.name`.
+
+        For what every request passes: behind the SDK's own work, a wrapper object takes 3 us more.
+        """
+        original = getattr(owner, name)
+        self._restores.append(replace_attribute(owner, name, functools.wraps(original)(make(original))))
 
     def restore(self) -> None:
         """Puts every original back, the last wrapped first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry.trace import Span, format_span_id, format_trace_id
 
@@ -12,18 +12,14 @@ from ... import attributes as at
 from ..._config import config
 from ..._session import current
 from ...evidence import Tip, content, conversations, describe_output, describe_usage
-from ...evidence.outputs import field, plain_block
+from ...evidence.outputs import describe_edits, field, fields_of, plain_block
 
 
-class Described(NamedTuple):
-    """The evidence of a request, and where it stands in its conversation."""
+def request_attributes(body: Any, span: Span, sent: bytes | None = None) -> tuple[dict[str, Any], Tip]:
+    """The evidence of a request `body` (plain containers) for its `span`, and where it stands in its conversation.
 
-    attributes: dict[str, Any]
-    tip: Tip
-
-
-def request_attributes(body: Any, span: Span) -> Described:
-    """The evidence of a request `body` (plain containers) for its `span`."""
+    `sent` is the body's JSON, where it is at hand.
+    """
     settings = config()
     context = span.get_span_context()
     session = current()
@@ -33,18 +29,22 @@ def request_attributes(body: Any, span: Span) -> Described:
         span_id=format_span_id(context.span_id),
         conversation_id=format_trace_id(context.trace_id),
         has_definitions=settings.capture_definitions,
+        sent=sent,
     )
     if settings.capture_content:
         content.add(attributes, at.INPUT_MESSAGES, content.messages(body.get("messages")), settings)
         content.add(attributes, at.SYSTEM_INSTRUCTIONS, content.parts(body.get("system")), settings)
-    return Described(attributes, tip)
+    return attributes, tip
 
 
 def response_attributes(message: Any, tip: Tip | None) -> dict[str, Any]:
     """The evidence of a response `message`, a model or a plain body."""
-    blocks = [plain_block(block) for block in field(message, "content") or ()]
-    attributes = describe_output(blocks, tip, field(message, "id"))
-    attributes.update(describe_usage(field(message, "usage")))
+    fields = fields_of(message)
+    blocks = list(map(plain_block, fields.get("content") or ()))
+    attributes = describe_output(blocks, tip, fields.get("id"))
+    attributes.update(describe_usage(fields.get("usage")))
+    if (managed := fields.get("context_management")) is not None:
+        attributes.update(describe_edits(managed))
     if (settings := config()).capture_content:
         output = content.messages([{"role": "assistant", "content": blocks}])
         content.add(attributes, at.OUTPUT_MESSAGES, output, settings)

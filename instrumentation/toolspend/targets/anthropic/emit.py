@@ -52,10 +52,9 @@ class Call:
             attributes[at.REQUEST_STREAM] = True
         self.span: Span = tracer().start_span(f"chat {model}", kind=SpanKind.CLIENT, attributes=attributes)
         if self.span.is_recording():
-            described = request_attributes(body, self.span)
-            self._tip = described.tip
-            described.attributes[at.CONVERSATION_ID] = described.tip.conversation_id
-            self.span.set_attributes(described.attributes)
+            described, self._tip = request_attributes(body, self.span)
+            described[at.CONVERSATION_ID] = self._tip.conversation_id
+            self.span.set_attributes(described)
 
     def returned(self, result: Any) -> None:
         """Takes what the call gave the application, and ends the span unless a stream is still to be read."""
@@ -118,32 +117,47 @@ def patch(patches: Patches, base: Any) -> None:
                 return Call(client, options, bool(kwargs.get("stream")))
         return None
 
-    def request(wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call = begin(client, args, kwargs)
+    def is_none_of_ours(client: Any) -> bool:
+        # The SDK asks the same next. A span of its own, and no HTTP spans to keep quiet: nothing to do.
         try:
-            with _as_current(call), _quiet_http():
-                result = wrapped(*args, **kwargs)
-        except BaseException as error:
-            _guard_call(call, "failed", error)
-            raise
-        _guard_call(call, "returned", result)
-        return result
+            return client._tracer is not None and not httpx.is_instrumented()
+        except Exception:  # an SDK without tracing
+            return False
 
-    async def request_async(
-        wrapped: Callable[..., Any], client: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        call = begin(client, args, kwargs)
-        try:
-            with _as_current(call), _quiet_http():
-                result = await wrapped(*args, **kwargs)
-        except BaseException as error:
-            _guard_call(call, "failed", error)
-            raise
-        _guard_call(call, "returned", result)
-        return result
+    def around(original: Callable[..., Any]) -> Callable[..., Any]:
+        def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            if is_none_of_ours(client):
+                return original(client, *args, **kwargs)
+            call = begin(client, args, kwargs)
+            try:
+                with _as_current(call), _quiet_http():
+                    result = original(client, *args, **kwargs)
+            except BaseException as error:
+                _guard_call(call, "failed", error)
+                raise
+            _guard_call(call, "returned", result)
+            return result
 
-    patches.wrap(base.SyncAPIClient, "request", request)
-    patches.wrap(base.AsyncAPIClient, "request", request_async)
+        return request
+
+    def around_async(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def request(client: Any, *args: Any, **kwargs: Any) -> Any:
+            if is_none_of_ours(client):
+                return await original(client, *args, **kwargs)
+            call = begin(client, args, kwargs)
+            try:
+                with _as_current(call), _quiet_http():
+                    result = await original(client, *args, **kwargs)
+            except BaseException as error:
+                _guard_call(call, "failed", error)
+                raise
+            _guard_call(call, "returned", result)
+            return result
+
+        return request
+
+    patches.replace(base.SyncAPIClient, "request", around)
+    patches.replace(base.AsyncAPIClient, "request", around_async)
     patches.wrap(base.Stream, "__stream__", _read)
     patches.wrap(base.AsyncStream, "__stream__", _read_async)
     patches.wrap(base.Stream, "close", _close)

@@ -1,22 +1,26 @@
-"""The SDK's own span of an API call (scope `com.anthropic.sdk.python`), enriched where it starts and before it ends."""
+"""The SDK's own span of an API call (scope `com.anthropic.sdk.python`), enriched before it ends.
+
+The request is described when its answer is there: what was sent is then at hand as bytes too, and one write to the span
+does for both. The SDK sends a copy of its own of what it was given, so nothing has changed in the meantime.
+"""
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final
 
 from opentelemetry.trace import Span
 
 from ... import attributes as at
-from ..._guard import guarded
+from ..._guard import failed, guarded
 from ...evidence import StreamedOutput, Tip
 from ._patches import Patches
-from .describe import Described, request_attributes, response_attributes, response_body
+from .describe import request_attributes, response_attributes, response_body
 
 _CREATE: Final = "anthropic.messages.create"
-
-_tips: weakref.WeakKeyDictionary[Span, Tip] = weakref.WeakKeyDictionary()
+_FEW: Final = 8
+_PLAIN: Final = ("anthropic._base_client", "anthropic._client")
 
 
 def is_native(base: Any) -> bool:
@@ -25,43 +29,69 @@ def is_native(base: Any) -> bool:
 
 
 def patch(patches: Patches, base: Any) -> None:
-    """Wraps the two functions through which the SDK starts and ends the span of every API call."""
+    """Wraps the function with which the SDK ends the span of every API call."""
     if not is_native(base):
         return
 
-    def start(
-        wrapped: Callable[..., Span | None], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Span | None:
-        span = wrapped(*args, **kwargs)
-        with guarded("anthropic.request"):
-            options = kwargs.get("options") or args[2]
-            if span is not None and options.span_name == _CREATE and span.is_recording():
-                _describe_request(span, options.json_data)
-        return span
+    def around(original: Callable[..., None]) -> Callable[..., None]:
+        def finish(*args: Any, **kwargs: Any) -> None:
+            tip: Tip | None = None
+            span: Any = None
+            result: Any = None
+            try:
+                client, span, result = args
+                if result.options.span_name == _CREATE and span.is_recording():
+                    tip = _describe(client, span, result)
+            except Exception as error:
+                failed("anthropic.response", error)
+            original(*args, **kwargs)
+            if tip is not None and result.error is None:
+                with guarded("anthropic.stream"):
+                    _observe(result.response, span, tip)
 
-    def finish(wrapped: Callable[..., None], _instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        span, result = args[1], args[2]
-        tip = _tips.pop(span, None)
-        if tip is None:
-            return wrapped(*args, **kwargs)
-        with guarded("anthropic.response"):
-            if result.error is None and (message := response_body(result.data)) is not None:
-                span.set_attributes(response_attributes(message, tip))
-        wrapped(*args, **kwargs)
-        with guarded("anthropic.stream"):
-            if result.error is None:
-                _observe(result.response, span, tip)
+        return finish
 
-    patches.wrap(base, "start_api_call_span", start)
-    patches.wrap(base, "finish_api_call_span", finish)
+    patches.replace(base, "finish_api_call_span", around)
 
 
-def _describe_request(span: Span, body: Any) -> None:
-    described: Described = request_attributes(body, span)
-    _tips[span] = described.tip
-    if at.CONVERSATION_ID not in (getattr(span, "attributes", None) or {}):
-        described.attributes[at.CONVERSATION_ID] = described.tip.conversation_id
-    span.set_attributes(described.attributes)
+def _describe(client: Any, span: Span, result: Any) -> Tip:
+    body = result.options.json_data
+    # A few messages are looked at sooner than asked for.
+    is_long = "tools" in body or len(body.get("messages") or ()) > _FEW
+    attributes, tip = request_attributes(body, span, _sent(client, result.response) if is_long else None)
+    try:
+        if result.error is None and (message := response_body(result.data)) is not None:
+            attributes.update(response_attributes(message, tip))
+    except Exception as error:
+        failed("anthropic.response", error)
+    if not _has_conversation(span):
+        attributes[at.CONVERSATION_ID] = tip.conversation_id
+    span.set_attributes(attributes)
+    return tip
+
+
+@lru_cache(maxsize=64)
+def _sends_what_it_is_given(client: type) -> bool:
+    """Whether nothing changes a body on its way out: the clients of other platforms do, and a subclass may."""
+    return getattr(getattr(client, "_prepare_options", None), "__module__", None) in _PLAIN
+
+
+def _has_conversation(span: Any) -> bool:
+    """Whether the application named the conversation itself."""
+    attributes = getattr(span, "attributes", None)
+    # A copy: asking the span's own mapping for what it lacks raises an exception within it, which takes 2 us.
+    return attributes is not None and at.CONVERSATION_ID in attributes.copy()
+
+
+def _sent(client: Any, response: Any) -> bytes | None:
+    """The JSON of the body as given, which `response` answers, or None where it is not at hand for certain."""
+    if not _sends_what_it_is_given(client.__class__) or getattr(client, "_middleware", None):
+        return None
+    try:
+        sent = response.request.content
+    except Exception:  # no response, one that was made without a request, or a body that can be read only once
+        return None
+    return sent if type(sent) is bytes else None
 
 
 def _observe(response: Any, span: Span, tip: Tip) -> None:

@@ -1,0 +1,61 @@
+"""Small operations on flat arrays of runs that lie end to end."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .model import Flags, Ints
+
+
+def spans(starts: Ints, counts: Ints) -> Ints:
+    """The integers from `start` on, `count` of them, for every pair, end to end."""
+    ends = np.cumsum(counts)
+    found: Ints = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(starts - (ends - counts), counts)
+    return found
+
+
+def before(counts: Ints) -> Ints:
+    """The sum of the counts before each."""
+    found: Ints = np.cumsum(counts) - counts
+    return found
+
+
+def running(values: Ints, is_start: Flags) -> Ints:
+    """Running sums, inclusive, that begin anew wherever `is_start`."""
+    ends = np.cumsum(values)
+    if not len(ends):
+        return ends
+    starts = np.flatnonzero(is_start)
+    base = (ends - values)[starts]
+    found: Ints = ends - np.repeat(base, np.diff(np.append(starts, len(values))))
+    return found
+
+
+def sums(values: Ints, owner: Ints, size: int) -> Ints:
+    """Exact sums of integers by owner."""
+    total = np.zeros(size, dtype=np.int64)
+    np.add.at(total, owner, values)
+    return total
+
+
+def split(sizes: Ints, starts: Flags, totals: Ints) -> Ints:
+    """Whole numbers in proportion to the sizes of each run that sum to the run's total.
+
+    `starts` marks the first size of each run, `totals` has one number a run. The places are rounded, not the parts:
+    `round(end) - round(start)` sums to the total whatever the sizes are. A run whose sizes are all 0 stays as it is.
+    """
+    if not len(sizes):
+        return sizes
+    first = np.flatnonzero(starts)
+    counts = np.diff(np.append(first, len(sizes)))
+    inside = running(sizes, starts)
+    weights = inside[first + counts - 1]
+    scale = totals / np.maximum(weights, 1)
+    places = np.rint(inside * np.repeat(scale, counts)).astype(np.int64)
+    is_end = inside == np.repeat(weights, counts)
+    places[is_end] = np.repeat(totals, counts)[is_end]
+    parts = places.copy()
+    parts[1:] -= places[:-1]
+    parts[first] = places[first]
+    found: Ints = np.where(np.repeat(weights, counts) > 0, parts, sizes)
+    return found

@@ -1,0 +1,89 @@
+"""What compressions saved and what selections left out, in tokens and money."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from .calls import DEFAULT_TOKENS_PER_CHAR, CallTotals, Density
+from .ledger import Ledger
+
+
+class CompressionRow(NamedTuple):
+    """What one compression did: tokens before and after, its cost, and what it saved net; money in nano-dollars."""
+
+    row_id: int
+    tokens_before: int | None
+    tokens_after: int | None
+    cost_nano: int | None
+    saved_nano: int | None
+
+
+class SelectionRow(NamedTuple):
+    """The definitions that one selection offered and left out, in tokens of one sending."""
+
+    row_id: int
+    offered_tokens: int | None
+    avoided_tokens: int | None
+
+
+def compressions(
+    rows: Iterable[Sequence[Any]], ledger: Ledger, total: CallTotals, density: Density
+) -> list[CompressionRow]:
+    """One row a compression of `compressions.sql`."""
+    inputs, pieces = ledger.contexts.inputs, ledger.contexts.pieces
+    calls = inputs.calls
+    numbers = {
+        (session, inputs.ids[id_]): (number, inputs.tools[tool])
+        for session, id_, number, tool in zip(
+            calls.session.tolist(), calls.id.tolist(), pieces.calls.tolist(), calls.tool.tolist(), strict=True
+        )
+        if id_ >= 0
+    }
+    known = {
+        (session, inputs.tools[tool]): value
+        for session, tool, value in zip(
+            density.session.tolist(), density.tool.tolist(), density.results.tolist(), strict=True
+        )
+        if value > 0
+    }
+    found = []
+    for session, row_id, tool, call_id, chars_before, chars_after, prompts in rows:
+        number, called = numbers.get((session, call_id), (-1, None))
+        each = known.get((session, tool or called), DEFAULT_TOKENS_PER_CHAR)
+        before, after = (None if chars is None else round(chars * each) for chars in (chars_before, chars_after))
+        cost = _cost(ledger, prompts)
+        found.append(CompressionRow(row_id, before, after, cost, _saved(ledger, total, number, before, after, cost)))
+    return found
+
+
+def _cost(ledger: Ledger, prompts: Iterable[int]) -> int | None:
+    """Nano-dollars of the model requests beneath a compression; None where one of them has no known cost."""
+    billed, cost = ledger.contexts.inputs.prompts.is_billed, 0
+    for p in prompts:
+        if not billed[p] or not ledger.is_priced[p]:
+            return None
+        cost += int(ledger.cost[p])
+    return cost
+
+
+def _saved(
+    ledger: Ledger, total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None
+) -> int | None:
+    """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
+    if number < 0 or before is None or after is None or cost is None or total.has_unpriced[number]:
+        return None
+    sent = int(total.first_result[number])
+    return -cost if sent == 0 else round(int(total.result_cost[number]) * (before - after) / sent) - cost
+
+
+def selections(rows: Iterable[Sequence[Any]], density: Density) -> list[SelectionRow]:
+    """One row a selection of `selections.sql`."""
+    found = []
+    for session, row_id, offered, avoided in rows:
+        each = float(density.definitions[session]) if 0 <= session < len(density.definitions) else 0.0
+        each = each or DEFAULT_TOKENS_PER_CHAR
+        found.append(
+            SelectionRow(row_id, *(None if chars is None else round(chars * each) for chars in (offered, avoided)))
+        )
+    return found

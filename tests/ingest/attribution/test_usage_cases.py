@@ -1,0 +1,241 @@
+"""What others get wrong about what was billed: spans in, the right figure beside the wrong one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_trace import SESSION, chat
+from otlp_requests import Made, protobuf
+from simulator import simulate
+from toolspend import attributes as at
+from toolspend_ingest import Store
+from toolspend_ingest.decode import decode
+
+Rows = Callable[[str], list[dict[str, Any]]]
+PER_TOKEN = {
+    "input": Decimal("0.000003"),
+    "cache_read": Decimal("0.0000003"),
+    "cache_write_5m": Decimal("0.00000375"),
+    "cache_write_1h": Decimal("0.000006"),
+    "output": Decimal("0.000015"),
+}
+"""Claude Sonnet 4.5, in dollars."""
+CACHE_CREATION = "gen_ai.usage.cache_creation.input_tokens"
+
+
+def load(store: Store, *spans: Made) -> None:
+    store.append(decode(protobuf(spans), "protobuf").spans, "test", "test", None)
+
+
+def said(**usage: int | None) -> Made:
+    """A request whose span says this of its usage, and nothing else."""
+    names = {"input": at.INPUT_TOKENS, "read": at.CACHE_READ_TOKENS, "write": at.CACHE_WRITE_TOKENS,
+             "output": at.OUTPUT_TOKENS, "five": at.ANTHROPIC_CACHE_WRITE_5M, "hour": at.ANTHROPIC_CACHE_WRITE_1H,
+             "creation": CACHE_CREATION}  # fmt: skip
+    span = chat(1, 2, 0, 1)
+    attributes = {key: value for key, value in span.attributes.items() if key not in names.values()}
+    span.attributes = attributes | {names[name]: value for name, value in usage.items() if value is not None}
+    return span
+
+
+def billed(rows: Rows) -> dict[str, int]:
+    """Tokens by rate of the whole ledger."""
+    found = rows("select rate, sum(tokens)::bigint as tokens from context_ledger group by rate")
+    return {row["rate"]: row["tokens"] for row in found}
+
+
+def cost(rows: Rows) -> Decimal:
+    ((requests,),) = (row.values() for row in rows("select sum(cost_usd) from llm_requests"))
+    ((ledger,),) = (row.values() for row in rows("select sum(cost_usd) from context_ledger"))
+    assert requests == ledger
+    return Decimal(requests)
+
+
+def dollars(**tokens: int) -> Decimal:
+    return sum((count * PER_TOKEN[rate] for rate, count in tokens.items()), Decimal(0))
+
+
+RIGHT = {"input": 5, "cache_read": 128_955, "cache_write_5m": 1253, "output": 80}
+
+
+@pytest.mark.parametrize("total", [5 + 128_955 + 1253, 5], ids=["includes the cache", "excludes the cache"])
+def test_case_01_input_tokens_with_and_without_the_cache_are_the_same_bill(
+    store: Store, rows: Rows, total: int
+) -> None:
+    """5 uncached, 128,955 read and 1,253 written, however it is said.
+
+    Taking the total for the uncached bills the cache twice: nine times the cost.
+    """
+    load(store, said(input=total, read=128_955, write=1253, output=80))
+    assert billed(rows) == RIGHT
+    assert cost(rows) == dollars(**RIGHT)
+    twice = dollars(**{**RIGHT, "input": 130_213})
+    assert twice > 9 * cost(rows)
+
+
+def test_case_01_an_emitter_that_nobody_vouches_for_is_unknown(store: Store, rows: Rows) -> None:
+    """What its token counts include is not guessed: the span bills nothing, and is kept."""
+    load(store, chat(1, 2, 0, 1, scope="somebody.else"))
+    assert rows("from llm_requests") == []
+    assert rows("from context_ledger") == []
+    assert len(rows("from spans")) == 1
+
+
+def test_case_02_nothing_is_clamped(store: Store, rows: Rows) -> None:
+    """`max(input - cached, 0)` would hide the 5 tokens that were neither read nor written."""
+    load(store, said(input=5, read=128_955, write=1253, output=80))
+    clamped = max(5 - 128_955 - 1253, 0)
+    assert billed(rows)["input"] == 5 != clamped
+    assert sum(billed(rows).values()) == 5 + 128_955 + 1253 + 80
+
+
+def test_case_03_output_is_said_and_not_a_difference(store: Store, rows: Rows) -> None:
+    """Total less prompt would bill the cache as 130,288 tokens of output."""
+    span = said(input=5, read=128_955, write=1253, output=80)
+    span.attributes = {**span.attributes, "gen_ai.usage.total_tokens": 5 + 128_955 + 1253 + 80}
+    load(store, span)
+    assert billed(rows)["output"] == 80
+    difference = 5 + 128_955 + 1253 + 80 - 5
+    assert difference == 130_288
+    assert dollars(output=difference) > 40 * cost(rows)
+
+
+@pytest.mark.parametrize("name", ["write", "creation"])
+def test_case_04_cache_writes_have_several_names(store: Store, rows: Rows, name: str) -> None:
+    """Under either name they are writes; who does not know it bills them at the input rate."""
+    load(store, said(input=1000, read=600, output=80, **{name: 300}))
+    assert billed(rows) == {"input": 100, "cache_read": 600, "cache_write_5m": 300, "output": 80}
+    unknown_name = dollars(input=400, cache_read=600, output=80)
+    assert unknown_name < cost(rows)
+
+
+def test_case_04_writes_for_an_hour_cost_more(store: Store, rows: Rows) -> None:
+    """200 tokens for five minutes and 100 for an hour: as one rate it would be a fifth less."""
+    load(store, said(input=300, write=300, five=200, hour=100, output=0))
+    assert billed(rows) == {"cache_write_5m": 200, "cache_write_1h": 100}
+    assert cost(rows) == dollars(cache_write_5m=200, cache_write_1h=100)
+    at_one_rate = dollars(cache_write_5m=300)
+    assert at_one_rate < Decimal("0.9") * cost(rows)
+
+
+def test_case_04_without_a_split_all_writes_are_for_five_minutes(store: Store, rows: Rows) -> None:
+    """The default of the provider, neither nothing nor an hour's."""
+    load(store, said(input=300, write=300, output=0))
+    assert billed(rows) == {"cache_write_5m": 300}
+    assert cost(rows) not in (dollars(input=300), dollars(cache_write_1h=300))
+
+
+def test_case_05_a_streams_usage_is_its_last(store: Store, tmp_path: Path) -> None:
+    """`message_delta` is cumulative: what it says last was billed, and the sum with `message_start` is more."""
+    session = simulate("streamed", 1, tmp_path)
+    for number, payload in enumerate(session.payloads):
+        store.append(decode(payload, "protobuf").spans, f"{number}", "test", None)
+    found = dict(store.cursor().execute("select response_id, output_tokens from llm_requests").fetchall())
+    streamed = [record for record in session.records if record.body.get("stream") and record.response is not None]
+    assert len(streamed) > 5
+    for record in streamed:
+        assert record.response is not None and record.bill is not None
+        last, at_start = record.bill.usage_at_end()["output_tokens"], record.bill.usage_at_start()["output_tokens"]
+        assert found[record.response["id"]] == last
+        summed = at_start + last
+        assert summed > found[record.response["id"]]
+
+
+def test_case_05_a_stream_closed_early_has_an_unknown_output(store: Store, rows: Rows) -> None:
+    """Its prompt is billed; its output is NULL and counted as unknown, where others write 0."""
+    load(store, said(input=1000, read=600, write=300))
+    (row,) = rows("select output_tokens, is_usage_known from llm_requests")
+    assert row == {"output_tokens": None, "is_usage_known": False}
+    assert billed(rows) == {"input": 100, "cache_read": 600, "cache_write_5m": 300}
+    as_zero = 0
+    assert row["output_tokens"] != as_zero
+    (session,) = rows("select requests, usage_known_requests from sessions")
+    assert session == {"requests": 1, "usage_known_requests": 0}
+
+
+def test_case_06_one_response_is_billed_once(store: Store, rows: Rows) -> None:
+    """A gateway's span, the SDK's, a copy in a resumed session, a batch sent again and the agent's own sum.
+
+    Added up they would be five times the bill.
+    """
+    sdk = chat(1, 3, 1, 1, parent=2)
+    agent = Made(1, 1, "invoke_agent", {at.OPERATION: "invoke_agent", at.INPUT_TOKENS: 1000, at.OUTPUT_TOKENS: 80,
+                                        at.CACHE_READ_TOKENS: 600, at.CACHE_WRITE_TOKENS: 300})  # fmt: skip
+    gateway = chat(1, 2, 1, 1, parent=1)
+    resumed = chat(2, 4, 500, 1, attributes={at.CONVERSATION_ID: "resumed"})
+    spans = [agent, gateway, sdk, resumed]
+    load(store, *spans)
+    load(store, *spans)
+    once = dollars(input=100, cache_read=600, cache_write_5m=300, output=80)
+    assert cost(rows) == once
+    assert len(rows("from llm_requests")) == 1
+    assert rows("select distinct session_id from context_ledger") == [{"session_id": SESSION}]
+    added_up = sum(once for span in spans if at.INPUT_TOKENS in span.attributes)
+    assert added_up == 4 * once
+
+
+def test_case_07_hidden_iterations_are_in_the_bill(store: Store, rows: Rows) -> None:
+    """83,555 tokens read to compact and 139 written, which the top of the usage leaves out, and never twice."""
+    iterations = [
+        {"type": "compaction", "input_tokens": 83_555, "output_tokens": 139},
+        {"type": "message", "input_tokens": 9, "output_tokens": 9},
+    ]
+    span = said(input=9, output=9)
+    span.attributes = {
+        **span.attributes,
+        at.USAGE_ITERATIONS: json.dumps(iterations),
+        "anthropic.usage.compaction.input_tokens": 83_555,
+        at.CONTEXT_DELTA: '[["u",30]]',
+        at.OUTPUT_SEGMENTS: '[["k",300],["a",20]]',
+    }
+    load(store, span)
+    assert billed(rows) == {"input": 83_564, "output": 148}
+    compacted = rows("select rate, tokens from context_ledger where kind = 'compaction' and basis = 'exact' order by 1")
+    assert [tuple(row.values()) for row in compacted] == [("input", 83_555), ("output", 139)]
+    at_the_top = dollars(input=9, output=9)
+    assert cost(rows) > 1000 * at_the_top
+
+
+@pytest.mark.parametrize("status", [429, 529, 400])
+def test_case_17_what_failed_before_generation_is_not_billed(store: Store, rows: Rows, status: int) -> None:
+    """The provider bills nothing for an error; an estimate by the length of the prompt would bill 130,213 tokens."""
+    failed = said()
+    failed.attributes = {**failed.attributes, at.HTTP_STATUS: status, at.CONTEXT_DELTA: '[["u",520852]]'}
+    failed.attributes.pop(at.RESPONSE_ID)
+    failed.status = "error"
+    load(store, failed)
+    (row,) = rows("select input_tokens, output_tokens, is_usage_known, cost_usd from llm_requests")
+    assert row == {"input_tokens": 0, "output_tokens": 0, "is_usage_known": True, "cost_usd": 0}
+    assert rows("from context_ledger") == []
+    by_length = dollars(input=520_852 // 4)
+    assert by_length > 0
+
+
+def test_case_17_retries_within_a_call_are_not_requests(store: Store, tmp_path: Path) -> None:
+    """Attempts that failed are in no bill: fewer requests are billed than were sent."""
+    session = simulate("flaky", 1, tmp_path)
+    for number, payload in enumerate(session.payloads):
+        store.append(decode(payload, "protobuf").spans, f"{number}", "test", None)
+    ((requests, tokens),) = (
+        store.cursor().execute("select count(*), sum(input_tokens) from llm_requests where cost_usd > 0").fetchall()
+    )
+    answered = [record for record in session.records if record.bill is not None]
+    assert requests == len(answered)
+    assert tokens == sum(record.bill.prompt.total for record in answered if record.bill is not None)
+    by_attempts = len(session.records)
+    assert by_attempts > requests
+
+
+def test_case_17_an_answer_from_a_local_cache_is_not_billed_again(store: Store, rows: Rows) -> None:
+    """The stored response keeps its id: it was billed when it was made, in whichever trace it is shown again."""
+    load(store, chat(1, 1, 0, 1), *(chat(trace, trace, 100 * trace, 1) for trace in (2, 3)))
+    once = dollars(input=100, cache_read=600, cache_write_5m=300, output=80)
+    assert cost(rows) == once
+    thrice = 3 * once
+    assert thrice != cost(rows)
