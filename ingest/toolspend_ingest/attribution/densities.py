@@ -58,7 +58,7 @@ _NOISE: Final = 0.05
 """How far one text is from others of its tool and form."""
 _LEAST_NOISE: Final = 2.0
 _FARTHEST: Final = 3.0
-"""Spreads that a correction may be from the prior: a bill that nothing explains is not for the framing to explain."""
+"""Spreads that framing may be from its prior: a bill that nothing explains is not for the framing to explain."""
 
 # Columns of the equations: one for everything, the forms, their blocks, and so on; the tools come last.
 _EVERYTHING: Final = 0
@@ -344,7 +344,8 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
         precision = matrix.T @ weighted
         precision[np.diag_indices(len(spread))] += spread**-2.0
         found = np.linalg.solve(precision, weighted.T @ (tokens[low:high] - explained))
-        found = np.clip(found, -_FARTHEST * spread, _FARTHEST * spread)
+        framing = [_ANSWERS, _MESSAGES, _HIDDEN]
+        found[framing] = np.clip(found[framing], -_FARTHEST * spread[framing], _FARTHEST * spread[framing])
 
         densities.factor[each] += found[_EVERYTHING] + found[_OF_FORM]
         densities.block[each] = np.maximum(densities.block[each] + found[_OF_BLOCK], 0.0)

@@ -138,7 +138,8 @@ class _Sharing:
         shared[order] = split(expected[order], starts, totals[part[order][starts]])
         self.size[instance[new]] = shared
         self.is_sized[instance[new]] = True
-        self.basis[instance[new]] = np.where(counts[part] == 1, m.EXACT, m.RECONCILED)
+        is_exact = (counts[part] == 1) & (anchor[of] >= 0)  # all of a first prompt is no figure of one piece
+        self.basis[instance[new]] = np.where(is_exact, m.EXACT, m.RECONCILED)
         self.gap[rows] = rest - sums(shared, of, len(rows)) + np.where(anchor >= 0, self.gap[anchor], 0)
         gap = self.gap[rows]
         self.residual[rows] = np.where(gap > np.maximum(total // 50, 20 * MICRO), gap, 0)

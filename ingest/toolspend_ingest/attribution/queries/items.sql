@@ -90,6 +90,7 @@ split as (
         session,
         part,
         n,
+        item,
         part = 0 and len(item) = 2 and first_number is not null and second_number is not null as is_copy,
         first_number,
         cast(second_number as bigint) as second_number,
@@ -123,4 +124,4 @@ select
         segment[6], segment[7], segment[8]
     ) as code
 from split
-order by part, p, n, code
+order by part, p, n, item

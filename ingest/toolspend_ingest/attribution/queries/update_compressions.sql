@@ -3,7 +3,7 @@ update compressions
 set
     tokens_before = attributed_compressions.tokens_before,
     tokens_after = attributed_compressions.tokens_after,
-    cost_usd = cast(attributed_compressions.cost_nano * 0.000000001 as decimal(18, 9)),
-    saved_usd = cast(attributed_compressions.saved_nano * 0.000000001 as decimal(18, 9))
+    cost_usd = try_cast(attributed_compressions.cost_nano * 0.000000001 as decimal(18, 9)),
+    saved_usd = try_cast(attributed_compressions.saved_nano * 0.000000001 as decimal(18, 9))
 from attributed_compressions
 where compressions.rowid = attributed_compressions.row_id
