@@ -55,9 +55,12 @@ def main() -> None:
     row("CPU per `messages.create`", "tracing off", "the SDK's own spans", "toolspend", "added over the SDK's own")
     row("---", "---", "---", "---", "---")
     for size, said in (("small", "one message"), ("large", "40 tools and 61 messages")):
-        sides = json.loads(run(str(HERE / "create.py"), size))
+        # Processes differ by tens of microseconds among themselves: one is no figure.
+        found = [json.loads(run(str(HERE / "create.py"), size)) for _ in range(ROUNDS)]
         for index, threads in enumerate(("in the calling thread", "in all threads, to the spool")):
-            bare, native, ours = (sides[side][index] for side in ("bare", "native", "toolspend"))
+            bare, native, ours = (
+                statistics.median(sides[side][index] for sides in found) for side in ("bare", "native", "toolspend")
+            )
             row(f"{said}, {threads}", f"{bare:.0f} us", f"{native:.0f} us", f"{ours:.0f} us", f"{ours - native:.0f} us")
     print()
     row("CPU per tool call", "no span", "a bare span", "toolspend", "added over a bare span")
@@ -69,6 +72,13 @@ def main() -> None:
     row("bytes exported per request, 40 tools", *(f"turn {turn}" for turn in sizes))
     row("---", *("---" for _ in sizes))
     row("content off", *sizes.values())
+    print()
+    row("attribution, sessions of 30 requests", "time", "most memory", "one more request in a session of 500")
+    row("---", "---", "---", "---")
+    for sessions in (2_500, 5_000, 10_000):
+        figures = json.loads(run(str(HERE / "attribution.py"), str(sessions)))
+        memory, one_more = f"{figures['memory_mb']:.0f} MB", f"{figures['one_more_ms']:.0f} ms"
+        row(f"{sessions:,}", f"{figures['seconds']:.1f} s", memory, one_more)
     print()
     row("start", "time")
     row("---", "---")
