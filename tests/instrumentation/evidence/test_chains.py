@@ -102,8 +102,12 @@ def test_a_first_request_is_a_keyframe_in_prompt_order() -> None:
         ["c", 6 + len('{"query":"q0"}'), "search", "toolu_0"],
         ["r", 8, "search", "toolu_0"],
     ]
-    call = weigh('search{"query":"q0"}')
-    assert prompt[6][4:] == [None, None, call.tokens, call.digits]
+    result = body(1)["messages"][-1]["content"][0]
+    result["content"] = "A passage of 2,000 words about the question. " * 3
+    request = body(1)
+    request["messages"][-1]["content"][0] = result
+    weight = weigh(result["content"])
+    assert whole(request)[-1][4:] == [None, None, weight.tokens, weight.digits]
     assert at.CONTEXT_BASE not in reader.evidence[0]
 
 
@@ -267,14 +271,16 @@ def test_images_and_text_of_one_result_are_two_segments() -> None:
     request = body(1)
     request["messages"][-1]["content"][0]["content"] = content
     text, image = whole(request)[-2:]
-    assert text == ["r", 8, "search", "toolu_0", None, None, weigh("A chart.").tokens]
+    assert text == ["r", 8, "search", "toolu_0"]
     assert image == ["r", 5000, "search", "toolu_0", "i"]  # data that is no image of a known format has no weight
 
 
 def test_text_that_is_not_ascii_says_its_bytes() -> None:
     """Characters alone do not tell how dense a language is."""
-    assert whole({"messages": [{"role": "user", "content": "日本語"}]}) == [
-        ["u", 3, None, None, None, 9, weigh("日本語").tokens]
+    assert whole({"messages": [{"role": "user", "content": "日本語"}]}) == [["u", 3, None, None, None, 9]]
+    text = "日本語" * 20
+    assert whole({"messages": [{"role": "user", "content": text}]}) == [
+        ["u", 60, None, None, None, 180, weigh(text).tokens]
     ]
 
 

@@ -40,9 +40,9 @@ CALL_CHARS = len('search{"query":"plan"}')
 
 
 def weight(text: str) -> list[int | None]:
-    """The end of the segment of a text: no flags, no bytes, what it weighs."""
+    """The end of the segment of a text: no flags, no bytes, what it weighs if it is not short."""
     tokens, digits = weigh(text)
-    return [None, None, tokens, digits] if digits else [None, None, tokens]
+    return [] if len(text) < 32 else [None, None, tokens, digits] if digits else [None, None, tokens]
 
 
 # Content, usage and ids of an answer do not depend on how it was asked for.
@@ -174,7 +174,7 @@ def test_every_way_gives_one_span_that_says_the_same(way: Callable[[], None], ca
     }
     assert said[at.INPUT_TOKENS] > 0 < said[at.OUTPUT_TOKENS]
     output = json.loads(said[at.OUTPUT_SEGMENTS])
-    assert [segment[:3] for segment in output] == [["a", 8, None], ["c", CALL_CHARS, "search"]]
+    assert [segment[:3] for segment in output] == [["a", 8], ["c", CALL_CHARS, "search"]]
     assert span["status"] == "OK"
     assert span["kind"] == "CLIENT"
     assert "plan" not in json.dumps({k: v for k, v in said.items() if k != at.TOOL_DEFINITIONS})
@@ -221,8 +221,8 @@ def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
             "toolspend.context.delta": json.dumps(
                 [
                     ["d", said[at.CONTEXT_CHARS] - 27, "search", version, *weight(definition)],
-                    ["s", 9, None, None, *weight(REQUEST["system"])],
-                    ["u", 18, None, None, *weight(REQUEST["messages"][0]["content"])],
+                    ["s", 9, *weight(REQUEST["system"])],
+                    ["u", 18, *weight(REQUEST["messages"][0]["content"])],
                 ],
                 separators=(",", ":"),
             ),
@@ -230,7 +230,7 @@ def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
             "toolspend.context.chars": said[at.CONTEXT_CHARS],
             "toolspend.output.segments": json.dumps(
                 [
-                    ["a", 8, None, None, *weight(first.content[0].text)],
+                    ["a", 8, *weight(first.content[0].text)],
                     ["c", CALL_CHARS, "search", call_id, *weight('search{"query":"plan"}')],
                 ],
                 separators=(",", ":"),
@@ -269,7 +269,7 @@ def test_a_conversation_has_one_id_without_being_told(captured: testing.Captured
     assert one[at.CONVERSATION_ID] == two[at.CONVERSATION_ID] == chats(captured)[0]["trace_id"]
     assert json.loads(two[at.CONTEXT_DELTA]) == [
         [0, 3],
-        ["a", 8, None, None, *weight(first.content[0].text)],
+        ["a", 8, *weight(first.content[0].text)],
         ["c", CALL_CHARS, "search", call_id, *weight('search{"query":"plan"}')],
         ["r", 6, "search", call_id, *weight("page 4")],
     ]
