@@ -153,6 +153,8 @@ class _Sharing:
         """
         prompts, contexts = self.contexts.inputs.prompts, self.contexts
         base = self.base[rows]
+        # A request that failed in between wrote nothing: what is new was written in answer to the one before it.
+        base = np.where((self.anchor[rows] >= 0) & ~prompts.is_billed[base], self.anchor[rows], base)
         is_thinking, is_written = letter == T, IS_WRITTEN[letter] & (letter != T)
         count = len(rows)
         thought = np.where((base >= 0) & (prompts.thinking[base] > 0), prompts.thinking[base], 0) * MICRO

@@ -161,8 +161,9 @@ def test_a_retried_prompt_keeps_the_exact_growth() -> None:
     talk.ask(use("search", "c1"), result("search", "c1", 4000), is_usage_known=False)
     talk.ask(input=3050, output=50)
     (row,) = pick(ledger(talk.session), kind="tool_result")
-    assert row.tokens == pytest.approx(1000, abs=2 * FRAMING)
+    assert row.tokens == pytest.approx(1000, abs=FRAMING)
     assert row.is_first_send
+    assert row.basis == "exact"
 
 
 def test_thinking_is_exact_where_usage_states_it() -> None:
