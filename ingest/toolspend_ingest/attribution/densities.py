@@ -16,7 +16,7 @@ import numpy as np
 
 from .arrays import spans, sums
 from .contexts import Contexts
-from .model import BLANK, IS_WRITTEN, MICRO, A, C, D, Flags, Floats, Ints, R, T, U
+from .model import BLANK, IS_WRITTEN, MICRO, C, D, Flags, Floats, Ints, R, T
 from .overhead import hidden_prompt_tokens
 
 # Forms of segments: the letters, and what costs otherwise than its letter's text.
@@ -365,8 +365,3 @@ def _tool_key(some: Segments, group: Ints) -> Ints:
     is_tool = ((some.form == C) | (some.form == R)) & (some.tool >= 0)
     found: Ints = np.where(is_tool, (group * 2 + (some.form == R)) * 2**32 + some.tool, -1)
     return found
-
-
-__all__ = [
-    "REQUEST", "A", "Densities", "Segments", "U", "has_tools", "is_output_part", "learn", "output_segments", "written",
-]  # fmt: skip

@@ -86,7 +86,7 @@ class _Parts(NamedTuple):
 
 def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
     """The ledger of these prompts."""
-    prompts, pieces = contexts.inputs.prompts, contexts.pieces
+    prompts = contexts.inputs.prompts
     versions = _Versions(contexts)
     priced = is_priced(prompts)
     prices = np.where(priced[:, None], np.maximum(prompts.prices, 0), 0)
@@ -109,7 +109,6 @@ def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
     every = _without_nothing(every)
     rows = _rows(every, len(owners.kind))
     cost = sums(every.cost, every.p, len(prompts))
-    del pieces
     return Ledger(contexts, owners, every, rows, priced, cost, times_sent, sent_chars)
 
 

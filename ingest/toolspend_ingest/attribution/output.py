@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import split, sums
+from .arrays import split
 from .contexts import Contexts
 from .densities import Densities, is_output_part, output_segments, segments
 from .identities import owners
@@ -84,6 +84,3 @@ def _asked(contexts: Contexts, densities: Densities, bare: np.ndarray, rest: Int
     tokens = split(np.maximum(size, 1), starts, rest[p[starts]])
     kind, basis = zeros + m.USE, zeros + m.INFERRED
     return OutputShares(p, kind, calls.tool[found], pieces.calls[found], basis, tokens)
-
-
-__all__ = ["OutputShares", "share_outputs", "sums"]

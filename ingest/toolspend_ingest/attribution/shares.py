@@ -16,7 +16,7 @@ from . import model as m
 from .arrays import running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn
-from .model import IS_WRITTEN, MICRO, D, Flags, Ints, K, R, T, U
+from .model import IS_WRITTEN, MICRO, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -237,10 +237,8 @@ class _Sharing:
     def _finish(self) -> Shares:
         """Sizes of all elements; what no bill has sized has its expected size."""
         contexts, densities = self.contexts, self.densities
-        row = np.repeat(np.arange(len(contexts.start)), contexts.length)
         order = np.argsort(contexts.start, kind="stable")
         owner = np.repeat(order, contexts.length[order])
-        del row
         instance = self.offset[contexts.pool] + self.place[owner]
         sizes = self.size[instance]
         bases = self.basis[instance].astype(np.int64)
@@ -309,6 +307,3 @@ def _anchors(contexts: Contexts, tokens: Ints) -> Ints:
     is_first = (base < 0) | (prompts.model[base] != prompts.model) | (is_held & (found < 0))
     answer: Ints = np.where(good, found, np.where(is_first, -1, -2))
     return answer
-
-
-__all__ = ["D", "Flags", "Shares", "share"]
