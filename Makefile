@@ -6,7 +6,7 @@ OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check test-old-sdk test-lowest accuracy bench samples clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench samples clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -20,13 +20,14 @@ demo: $(STAMP) ## the dashboard on the sample traces
 test: $(STAMP) ## every test
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## linters, type checkers, layers, and every test
+lint: $(STAMP) ## linters, type checkers, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+
+check: lint test ## linters, type checkers, layers, and every test
 
 test-old-sdk: ## the instrumentation with the oldest anthropic SDK, which emits no spans of its own
 	$(PYTHON) -m venv $(OLD)

@@ -1,4 +1,4 @@
-"""CPU of `messages.create` in this process: `create.py small|large`, prints microseconds by side as JSON.
+"""CPU of `messages.create` in this process: `create.py small|large`, prints microseconds by side and block as JSON.
 
 `bare` has the SDK's tracing off; `native` has the SDK's own spans, written to a spool; `toolspend` is instrument(). The
 three take turns in one process, and the answer comes from memory. `small` sends one message, a new conversation each
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -122,8 +121,11 @@ def turns(size: str, number: int) -> tuple[list[dict[str, Any]], list[list[dict[
     return full[:55], [full[:count] for count in (57, 59, 61, 63, 65)]
 
 
-def measure(size: str) -> dict[str, list[float]]:
-    """Microseconds of CPU a call by side: of the calling thread, and of all, writing to the spool included."""
+def measure(size: str) -> dict[str, list[tuple[float, float]]]:
+    """Microseconds of CPU a call by side, a pair a block: of the calling thread, and of all, the spool included.
+
+    The n-th blocks of the sides followed one another: their differences hold where the machine's speed drifts.
+    """
     import anthropic
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
@@ -171,7 +173,7 @@ def measure(size: str) -> dict[str, list[float]]:
                 toolspend.uninstrument()
             if block:  # the first block warms up
                 figures[side].append((own / calls * 1e6, spent / calls * 1e6))
-    return {side: [statistics.median(each) for each in zip(*found, strict=True)] for side, found in figures.items()}
+    return figures
 
 
 if __name__ == "__main__":

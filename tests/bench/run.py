@@ -35,13 +35,15 @@ def run(*arguments: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-def rounds(script: str, *sides: tuple[str, ...]) -> list[float]:
-    """The median of each side over `ROUNDS` rounds, the sides taking turns."""
-    figures: list[list[float]] = [[] for _ in sides]
-    for _ in range(ROUNDS):
-        for side, found in zip(sides, figures, strict=True):
-            found.append(float(run(str(HERE / script), *side)))
-    return [statistics.median(found) for found in figures]
+def medians(sides: dict[str, list[float]]) -> list[str]:
+    """Each side's median over its blocks."""
+    return [f"{statistics.median(blocks):.0f} us" for blocks in sides.values()]
+
+
+def added(ours: list[float], theirs: list[float]) -> str:
+    """What one side adds to the other: the median over pairs of blocks that followed one another."""
+    low, middle, high = statistics.quantiles([one - other for one, other in zip(ours, theirs, strict=True)], n=4)
+    return f"{middle:.0f} us (half of the pairs: {low:.0f} to {high:.0f})"
 
 
 def row(*cells: object) -> None:
@@ -58,15 +60,17 @@ def main() -> None:
         # Processes differ by tens of microseconds among themselves: one is no figure.
         found = [json.loads(run(str(HERE / "create.py"), size)) for _ in range(ROUNDS)]
         for index, threads in enumerate(("in the calling thread", "in all threads, to the spool")):
-            bare, native, ours = (
-                statistics.median(sides[side][index] for sides in found) for side in ("bare", "native", "toolspend")
-            )
-            row(f"{said}, {threads}", f"{bare:.0f} us", f"{native:.0f} us", f"{ours:.0f} us", f"{ours - native:.0f} us")
+            sides = {
+                side: [block[index] for process in found for block in process[side]]
+                for side in ("bare", "native", "toolspend")
+            }
+            row(f"{said}, {threads}", *medians(sides), added(sides["toolspend"], sides["native"]))
     print()
     row("CPU per tool call", "no span", "a bare span", "toolspend", "added over a bare span")
     row("---", "---", "---", "---", "---")
-    bare, span, ours = rounds("tool_call.py", ("bare",), ("span",), ("toolspend",))
-    row("async executor, 20 in a batch", f"{bare:.0f} us", f"{span:.0f} us", f"{ours:.0f} us", f"{ours - span:.0f} us")
+    found = [json.loads(run(str(HERE / "tool_call.py"))) for _ in range(ROUNDS)]
+    calls = {side: [block for process in found for block in process[side]] for side in ("bare", "span", "toolspend")}
+    row("async executor, 20 in a batch", *medians(calls), added(calls["toolspend"], calls["span"]))
     print()
     sizes = json.loads(run(str(HERE / "exported.py")))
     row("bytes exported per request, 40 tools", *(f"turn {turn}" for turn in sizes))

@@ -1,20 +1,25 @@
-"""CPU per tool call: `tool_call.py span|toolspend`, prints microseconds.
+"""CPU per tool call: `tool_call.py`, prints microseconds by side and block as JSON.
 
-A batch of 20 calls through an asyncio executor over a registry. `span` starts one bare span of ten attributes around
-each handler, by hand; `toolspend` is instrument(registry=..., executor=...). Both write to a spool.
+A batch of 20 calls through an asyncio executor over a registry. `bare` has no span; `span` starts one of ten attributes
+around each handler, by hand; `toolspend` is instrument(registry=..., executor=...). The last two write to a spool, all
+threads are counted, and the three take turns in one process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
 CALLS = 20
-ROUNDS = 150
+ROUNDS = 20
+BLOCKS = 12
 
 
 class Tool:
@@ -52,52 +57,57 @@ async def execute(tool_calls: list[dict[str, Any]], registry: Registry) -> list[
     return list(await asyncio.gather(*(one(call) for call in tool_calls)))
 
 
-def measure(side: str) -> float:
-    """Microseconds of CPU a call, all threads counted."""
-    registry, run = Registry(), execute
-    registry.register(Tool("look_up", look_up))
-    provider: Any = None
-    if side == "toolspend":
-        import toolspend
+ATTRIBUTES = {f"gen_ai.tool.attribute_{number}": "value" for number in range(10)}
+BATCH = [{"id": f"toolu_{n}", "name": "look_up", "input": {"query": f"q{n}"}} for n in range(CALLS)]
 
-        toolspend.instrument(registry=registry, executor=execute, httpx=False)
-        run = globals()["execute"]
-    elif side == "span":
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        from toolspend.spool import SpoolExporter
+async def rounds(registry: Registry, count: int) -> None:
+    """Runs the batch, by the name that instrument() replaces."""
+    for _ in range(count):
+        await execute(BATCH, registry)
 
-        provider = TracerProvider()
-        provider.add_span_processor(
-            BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=500)
-        )
-        tracer = provider.get_tracer("bench")
-        attributes = {f"gen_ai.tool.attribute_{number}": "value" for number in range(10)}
 
-        async def traced(query: str) -> str:
-            with tracer.start_as_current_span("execute_tool look_up", attributes=attributes):
-                return await look_up(query)
+def measure() -> dict[str, list[float]]:
+    """Microseconds of CPU a call by side, one a block. The n-th blocks of the sides followed one another."""
+    from create import Switch  # which finds the stand-in for us
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
 
-        registry.tools["look_up"].handler = traced
-    calls = [{"id": f"toolu_{n}", "name": "look_up", "input": {"query": f"q{n}"}} for n in range(CALLS)]
+    import toolspend
+    from toolspend import _provider
 
-    async def main() -> float:
-        await run(calls, registry)
-        before = time.process_time()
-        for _ in range(ROUNDS):
-            await run(calls, registry)
-        if side == "span":
-            provider.force_flush()
-        return time.process_time() - before
+    switch, provider = Switch(), TracerProvider()
+    provider.add_span_processor(switch)  # type: ignore[arg-type]
+    trace.set_tracer_provider(provider)
+    tracer = provider.get_tracer("bench")
 
-    spent = asyncio.run(main())
-    before = time.process_time()
-    if side == "toolspend":
-        toolspend.uninstrument()
-    return (spent + time.process_time() - before) / (CALLS * ROUNDS) * 1e6
+    async def traced(query: str) -> str:
+        with tracer.start_as_current_span("execute_tool look_up", attributes=ATTRIBUTES):
+            return await look_up(query)
+
+    figures: dict[str, list[float]] = {"bare": [], "span": [], "toolspend": []}
+    for block in range(BLOCKS + 1):
+        for side, found in figures.items():
+            registry = Registry()
+            registry.register(Tool("look_up", traced if side == "span" else look_up))
+            switch.is_on = side == "span"
+            if side == "toolspend":
+                toolspend.instrument(registry=registry, executor=execute, httpx=False)
+            asyncio.run(rounds(registry, 5))
+            _provider.flush()
+            switch.force_flush()
+            before = time.process_time()
+            asyncio.run(rounds(registry, ROUNDS))
+            _provider.flush()
+            switch.force_flush()
+            spent = time.process_time() - before
+            if side == "toolspend":
+                toolspend.uninstrument()
+            if block:  # the first block warms up
+                found.append(spent / (CALLS * ROUNDS) * 1e6)
+    return figures
 
 
 if __name__ == "__main__":
     os.environ["TOOLSPEND_HOME"] = tempfile.mkdtemp()
-    print(measure(sys.argv[1]))
+    print(json.dumps(measure()))
