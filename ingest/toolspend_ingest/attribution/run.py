@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from . import model as m
 from .breaks import Breaks, find_breaks
-from .calls import UNKNOWN, account, densities, totals
+from .calls import UNKNOWN, account, definitions, densities, totals
 from .causes import CAUSES
 from .contexts import Contexts, read_contexts
 from .inputs import read
 from .ledger import Ledger, keep_ledger
-from .savings import CompressionRow, SelectionRow, compressions, selections
+from .savings import CompressionRow, SelectionRow, compressions, cost_of, selections
 from .shares import share
 
 _REQUESTS_PER_BATCH: Final = 10_000
@@ -73,7 +73,7 @@ def _write(con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[st
     inputs = ledger.contexts.inputs
     prompts = inputs.prompts
     total = totals(ledger)
-    density = densities(ledger, total)
+    density = densities(ledger.contexts, total, definitions(ledger))
     rows, owners = ledger.rows, ledger.owners
     names = zip(inputs.names.column_names, inputs.names.columns, strict=True)
     table = {
@@ -96,14 +96,15 @@ def _write(con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[st
         "is_priced": pa.array(ledger.is_priced[is_request]),
     }
     _apply(con, "update_requests", attributed_requests=pa.table(requests))
-    calls = account(ledger, total)
+    calls = account(ledger.contexts, total)
     if len(calls.row_id):
         columns = zip(calls._fields, calls, strict=True)
         table = pa.table({name: pa.array(column, mask=column == UNKNOWN) for name, column in columns})
         _apply(con, "update_calls", attributed_calls=table)
     found = con.execute(query("compressions"), {"sessions": list(sessions)}).fetchall()
     if found:
-        table = _table(compressions(found, ledger, total, density), CompressionRow._fields)
+        costed = [(*row[:-1], cost_of(ledger, row[-1])) for row in found]
+        table = _table(compressions(costed, ledger.contexts, total, density), CompressionRow._fields)
         _apply(con, "update_compressions", attributed_compressions=table)
     found = con.execute(query("selections"), {"sessions": list(sessions)}).fetchall()
     if found:

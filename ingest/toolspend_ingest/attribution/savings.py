@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .calls import DEFAULT_TOKENS_PER_CHAR, CallTotals, Density
+from .contexts import Contexts
 from .ledger import Ledger
 
 
@@ -28,10 +29,10 @@ class SelectionRow(NamedTuple):
 
 
 def compressions(
-    rows: Iterable[Sequence[Any]], ledger: Ledger, total: CallTotals, density: Density
+    rows: Iterable[Sequence[Any]], contexts: Contexts, total: CallTotals, density: Density
 ) -> list[CompressionRow]:
-    """One row a compression of `compressions.sql`."""
-    inputs, pieces = ledger.contexts.inputs, ledger.contexts.pieces
+    """One row a compression of `compressions.sql`, with its cost in place of its prompts."""
+    inputs, pieces = contexts.inputs, contexts.pieces
     calls = inputs.calls
     numbers = {
         (session, inputs.ids[id_]): (number, inputs.tools[tool])
@@ -48,16 +49,15 @@ def compressions(
         if value > 0
     }
     found = []
-    for session, row_id, tool, call_id, chars_before, chars_after, prompts in rows:
+    for session, row_id, tool, call_id, chars_before, chars_after, cost in rows:
         number, called = numbers.get((session, call_id), (-1, None))
         each = known.get((session, tool or called), DEFAULT_TOKENS_PER_CHAR)
         before, after = (None if chars is None else round(chars * each) for chars in (chars_before, chars_after))
-        cost = _cost(ledger, prompts)
-        found.append(CompressionRow(row_id, before, after, cost, _saved(ledger, total, number, before, after, cost)))
+        found.append(CompressionRow(row_id, before, after, cost, _saved(total, number, before, after, cost)))
     return found
 
 
-def _cost(ledger: Ledger, prompts: Iterable[int]) -> int | None:
+def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
     """Nano-dollars of the model requests beneath a compression; None where one of them has no known cost."""
     billed, cost = ledger.contexts.inputs.prompts.is_billed, 0
     for p in prompts:
@@ -68,7 +68,7 @@ def _cost(ledger: Ledger, prompts: Iterable[int]) -> int | None:
 
 
 def _saved(
-    ledger: Ledger, total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None
+    total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None
 ) -> int | None:
     """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
     if number < 0 or before is None or after is None or cost is None or total.has_unpriced[number]:
