@@ -62,7 +62,7 @@ class _Sharing:
     def __init__(self, contexts: Contexts, known: Shares | None) -> None:
         prompts, lineage = contexts.inputs.prompts, contexts.lineage
         self.contexts = contexts
-        self.tokens = _measured(contexts)
+        self.tokens = measured(contexts)
         self.anchor = _anchors(contexts, self.tokens)
         if known is None:
             self.densities = learn(contexts, self.tokens, self.anchor)
@@ -298,7 +298,7 @@ class _Sharing:
             sizes[place[out]] = split(sizes[place[out]], starts, left[owner[out][starts]])
 
 
-def _measured(contexts: Contexts) -> Ints:
+def measured(contexts: Contexts) -> Ints:
     """The tokens of each prompt where the bill states them, else -1: some requests bill more than their prompt."""
     inputs = contexts.inputs
     prompts = inputs.prompts
