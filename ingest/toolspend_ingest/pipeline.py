@@ -58,7 +58,7 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
         pending -= traces.keys()
 
     _bill_once(traces.values())
-    joined = [sessions.join(rows) for rows in _by_session(traces.values())]
+    joined = [sessions.join(rows)[0] for rows in _by_session(traces.values())]
     book = PriceBook(con)
     for rows in joined:
         for request in rows.requests:
