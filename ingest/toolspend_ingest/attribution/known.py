@@ -193,6 +193,8 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
 
 
 def _check(known: Known, growth: Growth) -> None:
+    if growth.selections:
+        raise NotAlone("a session has selections")
     latest = known.last_us
     for request in growth.requests:
         started_us = micros(request.started_at)
