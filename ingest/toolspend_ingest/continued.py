@@ -6,13 +6,14 @@ other rows, `NotContinued` is raised, and the sessions are derived whole.
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import ChainMap, OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
+from .attribution.densities import is_settled
 from .attribution.growth import CallKey, Growth, call_key
 from .prices import PriceBook
 from .rows import Evidence, LlmRequest, SeenDefinition, Span, ToolBatch, ToolCall
@@ -20,8 +21,6 @@ from .sessions import Said, SessionRows, complete, finish, without_span
 from .traces import TraceRows, trace_rows
 from .trees import INHERITED, Tree, names_in
 
-LEAST_REQUESTS: Final = 64
-"""A shorter session is attributed whole with every request: to derive it whole costs little beside that."""
 _LAST: Final = 16
 """How many prompts' kinds are kept: those that a request may build on."""
 _MOST_SESSIONS: Final = 64
@@ -31,6 +30,17 @@ class NotContinued(Exception):
     """Spans that may change rows of earlier ones."""
 
 
+class Below(NamedTuple):
+    """What lies below a span that has not come: which attributes it does not need of it, and whether it needs a batch."""
+
+    names: frozenset[str]
+    needs_batch: bool
+
+    def beside(self, other: Below) -> Below:
+        """Both together."""
+        return Below(self.names & other.names, self.needs_batch or other.needs_batch)
+
+
 class KnownTrace:
     """The spans of a trace, with what others inherit from them."""
 
@@ -38,44 +48,73 @@ class KnownTrace:
         self.spans: dict[str, Span] = {}
         self.named = names_in(())
         self.speakers: set[str] = set()
-        self.awaited: set[str] = set()
-        """Spans that have not come, and would lie above one that says something."""
+        self.awaited: dict[str, Below] = {}
+        """Spans that have not come, above those that say something."""
         self.sessions: set[str] = set()
 
     def add(self, spans: Sequence[Span], rows: TraceRows) -> None:
         """More spans, and the rows that they made."""
-        for span in spans:
-            inherited = {name: span.attributes[name] for name in span.attributes.keys() & INHERITED}
-            self.spans[span.span_id] = replace(span, attributes=inherited, events=[])
+        self.spans.update((span.span_id, _slim(span)) for span in spans)
         for name, values in names_in(spans).items():
             self.named[name] |= values
-        self.speakers |= rows.speakers
+        self.speakers |= rows.said.keys()
         self.sessions |= rows.sessions()
-        for span_id in rows.speakers:
-            *_, top = (self.spans[span_id], *self.above(self.spans[span_id]))
-            if top.parent_span_id is not None:
-                self.awaited.add(top.parent_span_id)
+        loose = {call.span_id for call in rows.tool_calls if call.batch_id is None}
+        for span_id in rows.said:
+            self._await(span_id, Below(frozenset(), span_id in loose))
+        for span in spans:
+            if (below := self.awaited.pop(span.span_id, None)) is not None:
+                self._await(span.span_id, below)
 
-    def above(self, span: Span) -> Iterator[Span]:
-        """The known spans above one."""
-        seen = {span.span_id}
-        while (found := self.spans.get(span.parent_span_id or "")) is not None and found.span_id not in seen:
-            seen.add(found.span_id)
-            yield found
-            span = found
+    def _await(self, span_id: str, below: Below) -> None:
+        chain = [self.spans[span_id], *_above(self.spans[span_id], self.spans)]
+        if (parent := chain[-1].parent_span_id) is not None:
+            found = Below(below.names.union(*(each.attributes for each in chain)), below.needs_batch)
+            self.awaited[parent] = found.beside(self.awaited.get(parent, found))
 
     def rows_of(self, spans: Sequence[Span]) -> TraceRows:
         """The rows that new spans make."""
-        if any(span.span_id in self.awaited or span.span_id in self.spans for span in spans):
-            raise NotContinued("a span lies above others that came before it")
+        if any(span.span_id in self.spans for span in spans):
+            raise NotContinued("a span has the id of another")
         if self.spans and any(values - self.named[name] for name, values in names_in(spans).items()):
             raise NotContinued("a trace names another session")
-        above = {each.span_id: each for span in spans for each in self.above(span)}
-        named = self.named if self.spans else None
-        rows = trace_rows(spans, Tree([*above.values(), *spans], named))
-        if rows.speakers and above.keys() & self.speakers:
+        every = ChainMap({span.span_id: span for span in spans}, self.spans)
+        above = {each.span_id: each for span in spans for each in _above(span, every) if each.span_id in self.spans}
+        rows = trace_rows(spans, Tree([*above.values(), *spans], self.named if self.spans else None))
+        if rows.said and above.keys() & self.speakers:
             raise NotContinued("a span lies below one that says something")
+        for span in spans:
+            if (below := self.awaited.get(span.span_id)) is not None:
+                self._check(below, [span, *_above(span, every)], rows)
         return rows
+
+    def _check(self, below: Below, late: Iterable[Span], rows: TraceRows) -> None:
+        """Whether spans that came to lie above others leave them as they are."""
+        for span in late:
+            said = rows.said.get(span.span_id)
+            is_plain = span.span_id not in self.speakers and _slim(span).attributes.keys() <= below.names
+            if said is not None:
+                is_plain &= said.request is None and said.tool_call is None and said.compression is None
+                is_plain &= said.batch is None or not below.needs_batch
+            if not is_plain:
+                raise NotContinued("a span lies above others that came before it")
+
+
+def _above(span: Span, spans: Mapping[str, Span]) -> Iterator[Span]:
+    """The spans above one, as far as they have come."""
+    seen = {span.span_id}
+    while (found := spans.get(span.parent_span_id or "")) is not None and found.span_id not in seen:
+        seen.add(found.span_id)
+        yield found
+        span = found
+
+
+def _slim(span: Span) -> Span:
+    """A span with no more than what others inherit from it."""
+    names = span.attributes.keys() & INHERITED
+    return replace(
+        span, attributes={name: span.attributes[name] for name in names if span.attributes[name] is not None}, events=[]
+    )
 
 
 @dataclass(slots=True)
@@ -107,9 +146,9 @@ class KnownSession:
 
     @staticmethod
     def can_be_kept(rows: SessionRows) -> bool:
-        """Whether every call of a long session has an id of its own."""
+        """Whether every call of a session has an id of its own, and it is so long that it is not attributed whole."""
         ids = {call.tool_call_id for call in rows.tool_calls}
-        return len(rows.requests) > LEAST_REQUESTS and None not in ids and len(ids) == len(rows.tool_calls)
+        return is_settled(len(rows.requests)) and None not in ids and len(ids) == len(rows.tool_calls)
 
     def go_on(self, traces: Sequence[TraceRows]) -> Changes:
         """The rows that come with those of new spans. Where it raises, the session is no longer to be used."""
@@ -118,8 +157,8 @@ class KnownSession:
         requests = sorted((row for rows in traces for row in rows.requests), key=lambda row: (row.started_at, row.request_id))
         evidence = {name: row for rows in traces for name, row in rows.evidence.items()}
         batches = {batch.batch_id: batch for rows in traces for batch in rows.batches}
-        if any(self._by_batch.get(batch_id) or batch_id in self.batches for batch_id in batches):
-            raise NotContinued("a batch comes after its calls")
+        if batches.keys() & self.batches.keys():
+            raise NotContinued("a batch has the id of another")
         asked_ids, result_ids = self._hear(requests, evidence)
         calls = sorted(
             (call for rows in traces for call in rows.tool_calls), key=lambda call: (call.started_at, call.span_id or "")
@@ -133,6 +172,7 @@ class KnownSession:
                 raise NotContinued("a call ran before it was asked for")
         new = {id_: call for call in calls if (id_ := call.tool_call_id) is not None}
         known = [self.calls[id_] for id_ in result_ids if id_ in self.calls and id_ not in new]
+        known += [call for batch_id in batches for id_, call in self._by_batch[batch_id].items() if id_ not in new]
         if any(call.batch_id in self.batches for call in calls):
             raise NotContinued("a batch has another call")
         group = self._group([*calls, *known])
@@ -222,14 +262,11 @@ class KnownSession:
 
     def _undo_batches(self, group: Iterable[ToolCall]) -> list[str]:
         """Takes back the batches that no span told of: they are made again."""
-        undone = set()
-        for call in group:
-            if call.batch_id is not None and call.batch_id == call.request_id:
-                undone.add(call.batch_id)
-                self._by_batch.pop(call.batch_id, None)
-                call.batch_id = None
+        undone = {call.request_id for call in group if call.request_id is not None} & self.batches.keys()
         for batch_id in undone:
-            self.batches.pop(batch_id, None)
+            del self.batches[batch_id]
+            for call in self._by_batch.pop(batch_id, {}).values():
+                call.batch_id = None
         return sorted(undone)
 
     def _forget(self) -> None:

@@ -142,6 +142,11 @@ class Store:
                 )
         return appended
 
+    @property
+    def went_on(self) -> tuple[int, int]:
+        """How often a session was derived, and how often attributed, without its earlier requests."""
+        return self._continued.steps, self._memory.steps
+
     def rederive(self, *, progress: Progress | None = None) -> None:
         """Compute every derived row again from the spans and prices, in one transaction."""
         with self._transaction():
@@ -233,8 +238,11 @@ class Store:
         bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
         self._con.register("incoming", unique.to_arrow())
         try:
-            replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
-            inserted = _count(self._con.execute(schema.query("insert_new_spans"), bounds))
+            replaced, inserted = 0, _count(self._con.execute(schema.query("insert_new_spans"), bounds))
+            if inserted < len(unique):
+                replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
+            if replaced:
+                inserted += _count(self._con.execute(schema.query("insert_new_spans"), bounds))
         finally:
             self._con.unregister("incoming")
         if inserted:

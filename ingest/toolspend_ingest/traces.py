@@ -46,8 +46,8 @@ class TraceRows:
     selections: list[ToolSelection] = field(default_factory=list)
     compressions: list[Compression] = field(default_factory=list)
     definitions: list[SeenDefinition] = field(default_factory=list)
-    speakers: set[str] = field(default_factory=set)
-    """The spans that rows were made of."""
+    said: dict[str, Normalised] = field(default_factory=dict)
+    """What the spans say that rows were made of."""
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
@@ -115,7 +115,7 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
         rows.compressions.append(compression)
     rows.definitions.extend(normalised.definitions)
     if normalised.says_something:
-        rows.speakers.add(span.span_id)
+        rows.said[span.span_id] = normalised
 
 
 def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> list[ToolCall]:

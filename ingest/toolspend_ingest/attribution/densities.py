@@ -156,6 +156,11 @@ def _segments(contexts: Contexts) -> Segments:
     )  # fmt: skip
 
 
+def is_settled(count: int) -> bool:
+    """Whether a session of so many prompts has densities that most of its new requests do not change."""
+    return count > ALL_EQUATIONS
+
+
 def last_equation(count: int) -> int:
     """How many prompts of a session of `count` its densities are learned from."""
     if count <= ALL_EQUATIONS:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, totals
 from .contexts import Contexts, read_contexts
-from .densities import ALL_EQUATIONS, is_output_part, last_equation
+from .densities import is_output_part, is_settled, last_equation
 from .growth import CallKey, Edges, Growth, Price, Texts, call_key, micros, names_of, read_calls, read_items, read_prompts, together
 from .identities import PIECE_COLUMNS, Pieces
 from .inputs import Calls, Inputs, Items, Prompts, is_broken
@@ -84,7 +84,7 @@ def can_go_on(inputs: Inputs) -> bool:
     """Whether a session can be kept: the only one, long enough that its densities stay, and nothing of it was lost."""
     names = inputs.names["request_id"]
     return (
-        len(inputs.prompts) > ALL_EQUATIONS
+        is_settled(len(inputs.prompts))
         and not is_broken(inputs.prompts).any()
         and len(names.unique()) == len(names)
     )

@@ -17,7 +17,7 @@ from .breaks import Breaks, find_breaks
 from .calls import UNKNOWN, CallColumns, CallTotals, account, definitions, densities, totals
 from .causes import CAUSES
 from .contexts import Contexts, read_contexts
-from .densities import ALL_EQUATIONS
+from .densities import is_settled
 from .growth import Growth
 from .inputs import read
 from .known import Step, can_go_on, go_on, keep
@@ -93,7 +93,7 @@ def _goes_on(con: duckdb.DuckDBPyConnection, session: str, memory: Memory, growt
 def _batches(con: duckdb.DuckDBPyConnection, sessions: Sequence[str], *, is_kept: bool) -> Iterator[list[str]]:
     """Sessions to attribute together; a few long ones alone, so that they can be kept."""
     counts = dict(con.execute(query("sessions"), {"sessions": list(sessions)}).fetchall())
-    long = [session for session in sessions if counts.get(session, 0) > ALL_EQUATIONS]
+    long = [session for session in sessions if is_settled(counts.get(session, 0))]
     if is_kept and len(long) <= _MOST_ALONE:
         yield from ([session] for session in long)
         sessions = [session for session in sessions if session not in long]
