@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from attributed import TableRow
@@ -37,7 +38,7 @@ def loads(rows: Iterable[TableRow], first: int) -> list[list[TableRow]]:
     cuts = [datetime.min, *started[first:], datetime.max]
     return [
         [row for row in listed if begin <= row[1].get("started_at", datetime.min) < end]
-        for begin, end in zip(cuts[:-1], cuts[1:], strict=True)
+        for begin, end in pairwise(cuts)
     ]
 
 

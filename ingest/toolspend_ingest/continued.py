@@ -31,7 +31,7 @@ class NotContinued(Exception):
 
 
 class Below(NamedTuple):
-    """What lies below a span that has not come: which attributes it does not need of it, and whether it needs a batch."""
+    """What lies below a span that has not come: the attributes that it does without, and whether it needs a batch."""
 
     names: frozenset[str]
     needs_batch: bool
@@ -154,14 +154,17 @@ class KnownSession:
         """The rows that come with those of new spans. Where it raises, the session is no longer to be used."""
         if any(rows.compressions for rows in traces):
             raise NotContinued("a result was compressed")
-        requests = sorted((row for rows in traces for row in rows.requests), key=lambda row: (row.started_at, row.request_id))
+        requests = sorted(
+            (row for rows in traces for row in rows.requests), key=lambda row: (row.started_at, row.request_id)
+        )
         evidence = {name: row for rows in traces for name, row in rows.evidence.items()}
         batches = {batch.batch_id: batch for rows in traces for batch in rows.batches}
         if batches.keys() & self.batches.keys():
             raise NotContinued("a batch has the id of another")
         asked_ids, result_ids = self._hear(requests, evidence)
         calls = sorted(
-            (call for rows in traces for call in rows.tool_calls), key=lambda call: (call.started_at, call.span_id or "")
+            (call for rows in traces for call in rows.tool_calls),
+            key=lambda call: (call.started_at, call.span_id or ""),
         )
         gone = [key for call in calls if (key := self._replace(call)) is not None]
         for id_ in asked_ids:
@@ -180,7 +183,10 @@ class KnownSession:
         deleted_batches = self._undo_batches(group)
         for call in (*calls, *known):
             complete(call, self.said)
-        explicit = [*batches.values(), *(self.batches[each] for each in {call.batch_id or "" for call in group} & self.batches.keys())]
+        explicit = [
+            *batches.values(),
+            *(self.batches[each] for each in {call.batch_id or "" for call in group} & self.batches.keys()),
+        ]
         made = finish(group, explicit, self.said.asked)
         for batch in (*batches.values(), *made):
             self.batches[batch.batch_id] = batch

@@ -137,9 +137,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Cont
     return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)
 
 
-def _part(
-    memory: Continued, trace_id: str, spans: list[Span], stored: int | None
-) -> tuple[str | None, _Part | None]:
+def _part(memory: Continued, trace_id: str, spans: list[Span], stored: int | None) -> tuple[str | None, _Part | None]:
     """The known session that new spans of a trace go on with, if they do; without one nothing follows from them."""
     trace = memory.traces.get(trace_id)
     if trace is None:

@@ -135,6 +135,7 @@ def _latest_open(call: ToolCall, open_calls: Mapping[str, Asked]) -> str | None:
 
 
 def without_span(asked: Asked, call_id: str) -> ToolCall:
+    """The row of a call that no span tells of."""
     request = asked.request
     return ToolCall(
         trace_id=request.trace_id,

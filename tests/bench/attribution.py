@@ -152,11 +152,12 @@ def spans_of(session: Any, is_one_trace: bool) -> Iterator[list[Any]]:
     from toolspend import attributes as at
     from toolspend_ingest.spans import SpanRow
 
-    def span(trace: str, span_id: str, name: str, at: datetime, **attributes: Any) -> SpanRow:
+    def span(trace: str, span_id: str, name: str, begin: datetime, **attributes: Any) -> SpanRow:
         said = json.dumps({name: value for name, value in attributes.items() if value is not None})
-        ended_at = at + timedelta(seconds=1)
-        return SpanRow(trace, span_id, None, name, "client", "agent", "toolspend", None, at, ended_at, 1000.0, "ok", None,
-                       said, "{}", "[]")  # fmt: skip
+        times = (begin, begin + timedelta(seconds=1), 1000.0)
+        return SpanRow(
+            trace, span_id, None, name, "client", "agent", "toolspend", None, *times, "ok", None, said, "{}", "[]"
+        )
 
     for request, evidence in zip(session.requests, session.evidence, strict=True):
         trace = "trace" if is_one_trace else f"trace-{request.request_id}"

@@ -20,8 +20,8 @@ from toolspend_ingest.spans import SpanBatch, SpanRow
 Simulate = Callable[[str, int], Simulated]
 Rows = dict[str, list[tuple[Any, ...]]]
 SHAPES = (
-    "cached", "changing_tools", "compressed", "context_edits", "deferred_tools", "edited", "expiring", "flaky", "forked",
-    "images", "multi_model", "resumed", "server_compaction", "subagents", "thinking", "web_search",
+    "cached", "changing_tools", "compressed", "context_edits", "deferred_tools", "edited", "expiring", "flaky",
+    "forked", "images", "multi_model", "resumed", "server_compaction", "subagents", "thinking", "web_search",
 )  # fmt: skip
 NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
 SETTLED = 8
@@ -105,9 +105,7 @@ def assert_whole(store: Store) -> None:
 
 
 @pytest.mark.parametrize("shape", ["cached", "forked", "thinking", "expiring"])
-def test_a_session_that_only_goes_on_is_added_to(
-    shape: str, simulated: Simulate, stores: Callable[[], Store]
-) -> None:
+def test_a_session_that_only_goes_on_is_added_to(shape: str, simulated: Simulate, stores: Callable[[], Store]) -> None:
     """Every load is derived alone, and attributed alone but where densities are due to be learned again."""
     spans = spans_of(simulated(shape, 1))
     store = stores()
@@ -182,7 +180,9 @@ def test_a_response_that_was_billed_before_is_not_added(simulated: Simulate, sto
     load(store, spans)
     (copied,) = [span for span in spans if "chat" in span.name or "messages" in span.name][-3:-2]
     last = spans[-1]
-    load(store, [copied._replace(trace_id="f" * 32, span_id="e" * 16, started_at=last.ended_at, ended_at=last.ended_at)])
+    load(
+        store, [copied._replace(trace_id="f" * 32, span_id="e" * 16, started_at=last.ended_at, ended_at=last.ended_at)]
+    )
     assert_whole(store)
     ids = store.cursor().execute("select response_id from llm_requests where response_id is not null").fetchall()
     assert len(ids) == len(set(ids))

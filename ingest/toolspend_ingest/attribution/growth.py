@@ -92,58 +92,86 @@ def micros(at: datetime) -> int:
 
 
 def read_prompts(
-    growth: Growth, known: Prompts, place_of: Mapping[str, int], models: Mapping[str | None, int], prices: Mapping[str | None, Price],
+    growth: Growth,
+    known: Prompts,
+    place_of: Mapping[str, int],
+    models: Mapping[str | None, int],
+    prices: Mapping[str | None, Price],
     edges: Mapping[str, Edges],
-) -> Prompts:  # fmt: skip
+) -> Prompts:
     """The columns of the requests, like those of the prompts that they may build on; `place_of` has their places."""
     places = dict(place_of)
-    first = len(place_of)
     columns: dict[str, list[Any]] = {name: [] for name in Prompts.__slots__}
-    for index, request in enumerate(growth.requests):
+    for request in growth.requests:
         evidence = growth.evidence.get(request.request_id)
-        if evidence is None or evidence.delta is None or evidence.applied_edits is not None:
-            raise NotAlone("a request has no evidence, or the provider took something out of its prompt")
-        if evidence.trace_id != request.trace_id or request.compressed_tool is not None:
-            raise NotAlone("a request belongs to a compression")
-        if '"k"' in (evidence.output or ""):
-            raise NotAlone("the provider summed up a prompt")
-        base = -1
-        if evidence.base_request_id is not None:
-            base = places.get(evidence.base_request_id, -1)
-            if base < 0:
-                raise NotAlone("a request builds on one that is not among the last")
+        if evidence is None:
+            raise NotAlone("a request has no evidence")
         if request.model not in models:
             raise NotAlone("a model is new")
-        is_billed = request.is_usage_known or request.input_tokens is not None
-        read, write_1h, write_5m = (
-            _count(value) or 0
-            for value in (request.cache_read_tokens, request.cache_write_1h_tokens, request.cache_write_5m_tokens)
-        )
-        total = _count(request.input_tokens)
-        rest = _count(request.uncached_tokens)
-        if rest is None:
-            rest = 0 if total is None else _count(total - read - write_1h - write_5m)
-        billed = (read, write_1h, write_5m, rest or 0) if is_billed else (0, 0, 0, 0)
-        output = _count(request.output_tokens)
-        started_us = micros(request.started_at)
         said = {
-            "session": 0, "row_id": 0, "base": base, "stream": 0, "model": models[request.model],
-            "compressed_tool": -1, "started_us": started_us,
-            "segments": _within(evidence.segments, MAX_PIECES), "chars": _within(evidence.chars, MAX_CHARS),
-            "has_evidence": True, "has_delta": True, "has_output": evidence.output is not None,
-            "is_base_stated": evidence.base_request_id is not None, "is_billed": is_billed,
-            "is_finished": request.stop_reason in _FINISHED, "billed": billed,
-            "output": (output or 0) if is_billed else 0, "thinking": -1 if (thought := _count(request.thinking_tokens)) is None else thought,
-            "compaction": (0,) * 5, "web_searches": (_count(request.web_searches) or 0) if is_billed else 0,
-            "tools_offered": -1 if request.tools_offered is None else request.tools_offered,
-            "cleared_uses": 0, "cleared": (0, 0),
-            "prices": _prices(request.price_model, prices, edges, started_us, sum(billed)) if is_billed else (-1,) * len(m.RATES),
-        }  # fmt: skip
+            **_bill(request, prices, edges),
+            **_context(request, evidence, places),
+            "session": 0,
+            "row_id": 0,
+            "stream": 0,
+            "model": models[request.model],
+        }
         for name, value in said.items():
             columns[name].append(value)
-        places[request.request_id] = first + index
+        places[request.request_id] = len(places)
     like = ((columns[name], getattr(known, name)) for name in Prompts.__slots__)
     return Prompts(*(np.array(said, dtype=held.dtype).reshape(len(said), *held.shape[1:]) for said, held in like))
+
+
+def _context(request: LlmRequest, evidence: Evidence, places: Mapping[str, int]) -> dict[str, Any]:
+    if evidence.delta is None or evidence.applied_edits is not None:
+        raise NotAlone("evidence has no delta, or the provider took something out of a prompt")
+    if evidence.trace_id != request.trace_id or request.compressed_tool is not None:
+        raise NotAlone("a request belongs to a compression")
+    if '"k"' in (evidence.output or ""):
+        raise NotAlone("the provider summed up a prompt")
+    base = -1 if evidence.base_request_id is None else places.get(evidence.base_request_id, -1)
+    if evidence.base_request_id is not None and base < 0:
+        raise NotAlone("a request builds on one that is not among the last")
+    return {
+        "base": base,
+        "segments": _within(evidence.segments, MAX_PIECES),
+        "chars": _within(evidence.chars, MAX_CHARS),
+        "has_evidence": True,
+        "has_delta": True,
+        "has_output": evidence.output is not None,
+        "is_base_stated": evidence.base_request_id is not None,
+        "compressed_tool": -1,
+        "cleared_uses": 0,
+        "cleared": (0, 0),
+        "compaction": (0,) * 5,
+    }
+
+
+def _bill(request: LlmRequest, prices: Mapping[str | None, Price], edges: Mapping[str, Edges]) -> dict[str, Any]:
+    is_billed = request.is_usage_known or request.input_tokens is not None
+    read, write_1h, write_5m = (
+        _count(value) or 0
+        for value in (request.cache_read_tokens, request.cache_write_1h_tokens, request.cache_write_5m_tokens)
+    )
+    total, rest = _count(request.input_tokens), _count(request.uncached_tokens)
+    if rest is None:
+        rest = 0 if total is None else _count(total - read - write_1h - write_5m) or 0
+    output, searches = _count(request.output_tokens) or 0, _count(request.web_searches) or 0
+    thinking = _count(request.thinking_tokens)
+    billed = (read, write_1h, write_5m, rest) if is_billed else (0,) * 4
+    started_us = micros(request.started_at)
+    return {
+        "started_us": started_us,
+        "is_billed": is_billed,
+        "is_finished": request.stop_reason in _FINISHED,
+        "billed": billed,
+        "output": output if is_billed else 0,
+        "thinking": -1 if thinking is None else thinking,
+        "web_searches": searches if is_billed else 0,
+        "tools_offered": -1 if request.tools_offered is None else request.tools_offered,
+        "prices": _prices(request.price_model if is_billed else None, prices, edges, started_us, sum(billed)),
+    }
 
 
 def _prices(
@@ -241,11 +269,18 @@ def names_of(requests: Sequence[LlmRequest], schema: pa.Schema) -> pa.Table:
     )
 
 
-def together(known: Inputs, prompts: Prompts, items: tuple[Items, Items], calls: Calls, texts: tuple[Texts, Texts],
-             names: pa.Table) -> Inputs:  # fmt: skip
+def together(
+    known: Inputs,
+    prompts: Prompts,
+    items: tuple[Items, Items],
+    calls: Calls,
+    texts: tuple[Texts, Texts],
+    names: pa.Table,
+) -> Inputs:
     """What is known of a session's last prompts, and of those that follow: their deltas and outputs, and all calls."""
     delta, output = items
-    every = Prompts(*(np.concatenate([getattr(known.prompts, name), getattr(prompts, name)]) for name in Prompts.__slots__))
+    columns = ((getattr(known.prompts, name), getattr(prompts, name)) for name in Prompts.__slots__)
+    every = Prompts(*(np.concatenate(each) for each in columns))
     return known._replace(
         prompts=every,
         delta=delta,
@@ -255,4 +290,3 @@ def together(known: Inputs, prompts: Prompts, items: tuple[Items, Items], calls:
         ids=texts[1].texts,
         names=names,
     )
-

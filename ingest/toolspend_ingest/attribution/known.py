@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,9 +16,22 @@ import pyarrow as pa
 from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, totals
 from .contexts import Contexts, read_contexts
 from .densities import is_output_part, is_settled, last_equation
-from .growth import CallKey, Edges, Growth, Price, Texts, call_key, micros, names_of, read_calls, read_items, read_prompts, together
+from .growth import (
+    CallKey,
+    Edges,
+    Growth,
+    Price,
+    Texts,
+    call_key,
+    micros,
+    names_of,
+    read_calls,
+    read_items,
+    read_prompts,
+    together,
+)
 from .identities import PIECE_COLUMNS, Pieces
-from .inputs import Calls, Inputs, Items, Prompts, is_broken
+from .inputs import Calls, Inputs, Prompts, is_broken
 from .ledger import Booked, Ledger, keep_ledger
 from .lineage import Lineage
 from .losses import Pairs, suspects
@@ -27,7 +40,6 @@ from .shares import Shares, Sizes, measured, share
 
 _LAST: Final = 12
 """How many prompts are kept: those that a request may build on."""
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +95,7 @@ class Step(NamedTuple):
 def can_go_on(inputs: Inputs) -> bool:
     """Whether a session can be kept: the only one, long enough that its densities stay, and nothing of it was lost."""
     names = inputs.names["request_id"]
-    return (
-        is_settled(len(inputs.prompts))
-        and not is_broken(inputs.prompts).any()
-        and len(names.unique()) == len(names)
-    )
+    return is_settled(len(inputs.prompts)) and not is_broken(inputs.prompts).any() and len(names.unique()) == len(names)
 
 
 def keep(contexts: Contexts, shares: Shares, ledger: Ledger, columns: CallColumns, total: CallTotals) -> Known:
@@ -248,9 +256,7 @@ def _merge(
     started = np.concatenate([calls.started_us[touched], more.started_us]) if len(touched) else more.started_us
     if len(started) and int(started.min()) <= known.inferred_us:
         raise NotAlone("a call lies before a request of which only its usage is known")
-    merged = Calls(
-        *(np.concatenate([getattr(calls, name)[kept], getattr(more, name)]) for name in Calls.__slots__)
-    )
+    merged = Calls(*(np.concatenate([getattr(calls, name)[kept], getattr(more, name)]) for name in Calls.__slots__))
     null = np.full(len(new_keys), UNKNOWN)
     stored = CallColumns(*(np.concatenate([column[kept], null]) for column in known.columns))
     keys = [key for key, is_kept in zip(known.call_keys, kept.tolist(), strict=True) if is_kept]

@@ -126,7 +126,9 @@ def _write_step(con: duckdb.DuckDBPyConnection, session: str, step: Step) -> Non
     if len(step.changed):
         table = _columns(step.known.columns, step.changed)
         for place, name in enumerate(("trace_id", "span_id", "tool_call_id")):
-            table = table.append_column(name, pa.array([keys[call][place] for call in step.changed.tolist()], pa.string()))
+            table = table.append_column(
+                name, pa.array([keys[call][place] for call in step.changed.tolist()], pa.string())
+            )
         _apply(con, "set_costs_of_calls", {"session": session}, attributed_calls=table)
     if len(step.pairs):
         names = inputs.names.append_column("p", pa.array(np.arange(len(inputs.prompts))))

@@ -67,9 +67,7 @@ def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
     return cost
 
 
-def _saved(
-    total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None
-) -> int | None:
+def _saved(total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None) -> int | None:
     """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
     if number < 0 or before is None or after is None or cost is None or total.has_unpriced[number]:
         return None
