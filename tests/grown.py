@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attributed import TableRow
 from toolspend_ingest.attribution.growth import Growth
-from toolspend_ingest.rows import Evidence, LlmRequest, ToolCall
+from toolspend_ingest.rows import Evidence, LlmRequest, ToolCall, ToolSelection
 
 Made = TypeVar("Made")
 
@@ -26,6 +26,8 @@ def growth_of(rows: Iterable[TableRow]) -> Growth:
                 growth.evidence[values["request_id"]] = _made(Evidence, values)
             case "tool_calls":
                 growth.calls.append(_made(ToolCall, values))
+            case "tool_selections":
+                growth.selections.append(_made(ToolSelection, values))
             case _:
                 raise ValueError(table)
     return growth

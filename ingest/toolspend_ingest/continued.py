@@ -145,10 +145,10 @@ class KnownSession:
         self._forget()
 
     @staticmethod
-    def can_be_kept(rows: SessionRows) -> bool:
+    def can_be_kept(rows: SessionRows, said: Said) -> bool:
         """Whether every call of a session has an id of its own, and it is so long that it is not attributed whole."""
         ids = {call.tool_call_id for call in rows.tool_calls}
-        return is_settled(len(rows.requests)) and None not in ids and len(ids) == len(rows.tool_calls)
+        return is_settled(len(rows.requests)) and not said.has_strays and len(ids) == len(rows.tool_calls)
 
     def go_on(self, traces: Sequence[TraceRows]) -> Changes:
         """The rows that come with those of new spans. Where it raises, the session is no longer to be used."""

@@ -133,7 +133,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Cont
             session_id, memory.sessions.pop(session_id), ((part.trace_id, part.trace) for part in plans[session_id])
         )
     memory.steps += len(kept)
-    growths = {session_id: each.growth for session_id, each in kept.items()}
+    growths = {session_id: each.growth for session_id, each in kept.items() if each.growth.has_any}
     return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)
 
 
@@ -155,7 +155,7 @@ def _part(memory: Continued, trace_id: str, spans: list[Span], stored: int | Non
 
 
 def _keep(memory: Continued, known: dict[str, KnownTrace], rows: SessionRows, said: Said) -> None:
-    if not KnownSession.can_be_kept(rows):
+    if not KnownSession.can_be_kept(rows, said):
         return
     session_id = rows.requests[0].session_id
     traces = {trace_id: trace for trace_id, trace in known.items() if session_id in trace.sessions}

@@ -50,6 +50,8 @@ class Said:
         """Of each tool."""
         self.kinds: dict[str, str] = {}
         """The kinds of the segments of prompts, as one letter each, by request id; without those not fully known."""
+        self.has_strays = False
+        """Whether any run was tied to its request by its name alone."""
         self._silent: LlmRequest | None = None
 
     def add(self, request: LlmRequest, row: Evidence | None) -> None:
@@ -92,6 +94,7 @@ def join(rows: SessionRows) -> tuple[SessionRows, Said]:
     for request in requests:
         said.add(request, rows.evidence.get(request.request_id))
     calls = sorted(rows.tool_calls, key=lambda call: (call.started_at, call.span_id or ""))
+    said.has_strays = any(call.tool_call_id is None for call in calls)
     _tie(calls, said.asked)
     claimed = {call.tool_call_id for call in calls}
     calls += [without_span(each, id_) for id_, each in said.asked.items() if id_ not in claimed]

@@ -41,6 +41,11 @@ class Growth:
     gone: list[CallKey] = field(default_factory=list)
     selections: list[ToolSelection] = field(default_factory=list)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether there is anything to attribute."""
+        return bool(self.requests or self.calls or self.gone or self.selections)
+
 
 class Price(NamedTuple):
     """Prices by `RATES` as they were for a request, with its time and its tokens."""

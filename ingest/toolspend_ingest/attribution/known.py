@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, totals
+from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, densities, totals
 from .contexts import Contexts, read_contexts
 from .densities import is_output_part, is_settled, last_equation
 from .growth import (
@@ -36,6 +36,7 @@ from .ledger import Booked, Ledger, keep_ledger
 from .lineage import Lineage
 from .losses import Pairs, suspects
 from .model import D, Flags, Ints, NotAlone
+from .savings import Savings
 from .shares import Shares, Sizes, measured, share
 
 _LAST: Final = 12
@@ -71,6 +72,7 @@ class Known:
     silent: frozenset[str]
     """Requests whose outputs do not say what they are made of."""
     prices: Mapping[str | None, Price]
+    savings: Savings
 
     @property
     def size(self) -> int:
@@ -90,6 +92,8 @@ class Step(NamedTuple):
     first_new: int
     changed: Ints
     """Places of the calls whose rows say something else now."""
+    savings: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
+    """The compressions and the selections whose rows say something else now."""
 
 
 def can_go_on(inputs: Inputs) -> bool:
@@ -98,7 +102,9 @@ def can_go_on(inputs: Inputs) -> bool:
     return is_settled(len(inputs.prompts)) and not is_broken(inputs.prompts).any() and len(names.unique()) == len(names)
 
 
-def keep(contexts: Contexts, shares: Shares, ledger: Ledger, columns: CallColumns, total: CallTotals) -> Known:
+def keep(
+    contexts: Contexts, shares: Shares, ledger: Ledger, columns: CallColumns, total: CallTotals, savings: Savings
+) -> Known:
     """What is to be known of a session that was attributed whole."""
     inputs, lineage = contexts.inputs, contexts.lineage
     prompts = inputs.prompts
@@ -129,6 +135,7 @@ def keep(contexts: Contexts, shares: Shares, ledger: Ledger, columns: CallColumn
         frozenset(names[p] for p in np.flatnonzero(prompts.has_evidence).tolist()),
         frozenset(names[p] for p in np.flatnonzero(is_silent).tolist()),
         _prices(inputs, inputs.price_models.to_pylist(), every, {}),
+        savings,
     )
 
 
@@ -170,6 +177,12 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
     is_changed = np.zeros(len(keys), dtype=np.bool_)
     for now, was in zip(columns[1:], stored[1:], strict=True):
         is_changed |= now != was
+    offered = known.offered.plus(definitions(ledger))
+    chosen = [(0, 0, row.offered_chars, row.avoided_chars, row.trace_id, row.span_id) for row in growth.selections]
+    savings = known.savings._replace(selections=[*known.savings.selections, *chosen])
+    if savings.compressions or savings.selections:
+        savings = savings.again(contexts, total, densities(contexts, total, offered))
+    changes = savings.changes(known.savings)
     pairs, billed = suspects(contexts)
     pairs = pairs.take(pairs.rows >= first_new)
 
@@ -182,7 +195,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         *_last(contexts, shares, last),
         ledger.booked,
         total,
-        known.offered.plus(definitions(ledger)),
+        offered,
         columns,
         keys,
         asked_by,
@@ -196,13 +209,12 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         known.described.union(names),
         known.silent.union(name for name, silent in zip(names, is_silent.tolist(), strict=True) if silent),
         _prices(inputs, [None] * first_new + models, new, known.prices),
+        savings,
     )
-    return Step(kept, contexts, shares, ledger, pairs, billed, first_new, np.flatnonzero(is_changed))
+    return Step(kept, contexts, shares, ledger, pairs, billed, first_new, np.flatnonzero(is_changed), changes)
 
 
 def _check(known: Known, growth: Growth) -> None:
-    if growth.selections:
-        raise NotAlone("a session has selections")
     latest = known.last_us
     for request in growth.requests:
         started_us = micros(request.started_at)

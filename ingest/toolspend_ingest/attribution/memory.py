@@ -59,4 +59,4 @@ class Memory:
             if model is not None and model not in self.edges:
                 rows = con.execute(query, {"model": model}).fetchall()
                 times = [time for row in rows for time in row[1:] if time is not None]
-                self.edges[model] = Edges(sorted(set(times)), sorted({row[0] for row in rows}))
+                self.edges[model] = Edges(sorted(set(times)), sorted({row[0] for row in rows if row[0] > 0}))

@@ -25,7 +25,7 @@ from .ledger import Ledger, keep_ledger
 from .losses import suspects
 from .memory import Memory
 from .model import NotAlone
-from .savings import CompressionRow, SelectionRow, compressions, cost_of, selections
+from .savings import CompressionRow, Savings, SelectionRow, cost_of
 from .shares import share
 
 _MOST_ALONE: Final = 4
@@ -67,10 +67,10 @@ def attribute_sessions(
         shares = share(contexts)
         ledger = keep_ledger(contexts, shares)
         pairs, billed = suspects(contexts)
-        total, columns, has_more = _write(con, ledger, some)
+        total, columns, savings = _write(con, ledger, some)
         _write_breaks(con, find_breaks(con, query, contexts, shares, pairs, billed), contexts)
-        if len(some) == 1 and not has_more and memory.limit and can_go_on(contexts.inputs):
-            memory.keep(some[0], keep(contexts, shares, ledger, columns, total))
+        if len(some) == 1 and memory.limit and can_go_on(contexts.inputs):
+            memory.keep(some[0], keep(contexts, shares, ledger, columns, total, savings))
             memory.find_edges(con, query("edges"), contexts.inputs.price_models)
     con.execute("drop table if exists attributed_prompts")
 
@@ -130,6 +130,13 @@ def _write_step(con: duckdb.DuckDBPyConnection, session: str, step: Step) -> Non
                 name, pa.array([keys[call][place] for call in step.changed.tolist()], pa.string())
             )
         _apply(con, "set_costs_of_calls", {"session": session}, attributed_calls=table)
+    saved, chosen = step.savings
+    if saved:
+        table = _named(saved, CompressionRow._fields)
+        _apply(con, "set_savings_of_compressions", {"session": session}, attributed_compressions=table)
+    if chosen:
+        table = _named(chosen, SelectionRow._fields)
+        _apply(con, "set_tokens_of_selections", {"session": session}, attributed_selections=table)
     if len(step.pairs):
         names = inputs.names.append_column("p", pa.array(np.arange(len(inputs.prompts))))
         _apply(con, "create_last_prompts", last_prompts=names)
@@ -161,8 +168,8 @@ def _write_ledger(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
 
 def _write(
     con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[str]
-) -> tuple[CallTotals, CallColumns, bool]:
-    """Writes what the sessions came to; gives what calls did, and whether there are compressions or selections."""
+) -> tuple[CallTotals, CallColumns, Savings]:
+    """Writes what the sessions came to; gives what calls, compressions and selections did."""
     _write_ledger(con, ledger)
     inputs = ledger.contexts.inputs
     prompts = inputs.prompts
@@ -179,19 +186,15 @@ def _write(
     calls = account(ledger.contexts, total)
     if len(calls.row_id):
         _apply(con, "update_calls", attributed_calls=_columns(calls, np.arange(len(calls.row_id))))
-    has_more = False
-    found = con.execute(query("compressions"), {"sessions": list(sessions)}).fetchall()
-    if found:
-        has_more = True
-        costed = [(*row[:-1], cost_of(ledger, row[-1])) for row in found]
-        table = _table(compressions(costed, ledger.contexts, total, density), CompressionRow._fields)
-        _apply(con, "update_compressions", attributed_compressions=table)
-    found = con.execute(query("selections"), {"sessions": list(sessions)}).fetchall()
-    if found:
-        has_more = True
-        table = _table(selections(found, density), SelectionRow._fields)
-        _apply(con, "update_selections", attributed_selections=table)
-    return total, calls, has_more
+    squeezed = con.execute(query("compressions"), {"sessions": list(sessions)}).fetchall()
+    costed = [(*row[:-3], cost_of(ledger, row[-3]), *row[-2:]) for row in squeezed]
+    chosen = con.execute(query("selections"), {"sessions": list(sessions)}).fetchall()
+    savings = Savings(costed, chosen, [], []).again(ledger.contexts, total, density)
+    if costed:
+        _apply(con, "update_compressions", attributed_compressions=_table(savings.saved, CompressionRow._fields))
+    if chosen:
+        _apply(con, "update_selections", attributed_selections=_table(savings.chosen, SelectionRow._fields))
+    return total, calls, savings
 
 
 def _write_breaks(con: duckdb.DuckDBPyConnection, breaks: Breaks, contexts: Contexts) -> None:
@@ -222,6 +225,14 @@ def _coded(codes: m.Ints, values: Sequence[str] | pa.Array) -> pa.DictionaryArra
 def _table(rows: Sequence[tuple[int | None, ...]], names: Sequence[str]) -> pa.Table:
     columns = zip(*rows, strict=True)
     return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
+
+
+def _named(rows: Sequence[tuple[Any, ...]], fields: Sequence[str]) -> pa.Table:
+    """Rows of ids and numbers; `fields` begins with the number of the row, which has no use here."""
+    trace_ids, span_ids, *columns = zip(*rows, strict=True)
+    ids = {"trace_id": pa.array(trace_ids, pa.string()), "span_id": pa.array(span_ids, pa.string())}
+    numbers = {name: pa.array(column, pa.int64()) for name, column in zip(fields[1:], columns, strict=True)}
+    return pa.table({**ids, **numbers})
 
 
 def _apply(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from attributed import attributed, emptied, put_rows, rows_of
-from conversations import Conversation, bill, definition, result, use
+from attributed import TableRow, attributed, emptied, put_rows, rows_of
+from conversations import Compression, Conversation, Selection, bill, definition, result, use
 from grown import growth_of, loads
 from toolspend_ingest.attribution import densities, run
 from toolspend_ingest.attribution.memory import Memory
 
 KNOWN = 18
 """Requests before those that are looked at: the next at which densities are learned again is the 22nd."""
-TABLES = ("context_ledger", "llm_requests", "tool_calls", "cache_breaks", "tool_selections")
+TABLES = ("context_ledger", "llm_requests", "tool_calls", "cache_breaks", "tool_selections", "compressions")
 
 
 @pytest.fixture(autouse=True)
@@ -42,10 +42,10 @@ class Talk(Conversation):
         return asked.request_id
 
 
-def steps(talk: Conversation, first: int = KNOWN) -> list[int]:
+def steps(talk: Conversation, first: int = KNOWN, more: Sequence[TableRow] = ()) -> list[int]:
     """Whether each request after the first ones was attributed alone; all rows are those of the whole session."""
     con, memory = emptied(), Memory()
-    parts = loads(rows_of(talk.session), first)
+    parts = loads([*rows_of(talk.session), *more], first)
     put_rows(con, parts[0])
     run.attribute_sessions(con, ["s"], memory)
     found = []
@@ -84,7 +84,6 @@ def test_no_request_is_attributed_alone_before_densities_settle() -> None:
 ALONE: dict[str, Callable[[Talk], object]] = {
     "cache lost": lambda talk: talk.turn(read=0),
     "no usage": lambda talk: talk.turn(is_usage_known=False),
-    "no price": lambda talk: talk.turn(prices=None, output=1) if False else talk.turn(),
     "fee": lambda talk: talk.turn(web_searches=2),
     "keyframe": lambda talk: talk.turn(base=False),
     "a keyframe that goes on with nothing": lambda talk: talk.ask(
@@ -123,6 +122,18 @@ def test_for_these_a_session_is_attributed_whole(case: str) -> None:
     talk = begun()
     WHOLE[case](talk)
     assert not any(steps(talk))
+
+
+def test_what_compressions_saved_and_selections_offered_grows_with_the_session() -> None:
+    """A result that is sent again saves more; densities of results and definitions move with what is sent."""
+    talk = begun()
+    talk.session.compressions.append(Compression("squeeze", "search", "c16", 20_000, 2_000))
+    talk.session.selections.append(Selection("choice", 900, 5_000))
+    for _ in range(3):
+        talk.turn(new=[result("search", f"c{len(talk.session.requests)}x", 700)])
+    late = {"trace_id": "trace-s", "session_id": "s", "span_id": "later", "offered_chars": 4, "avoided_chars": None}
+    at = talk.session.requests[-1].started_at
+    assert steps(talk, more=[("tool_selections", {**late, "started_at": at})]) == [1, 1, 1]
 
 
 def test_a_fork_from_a_late_request_is_attributed_alone_and_from_an_early_one_not() -> None:

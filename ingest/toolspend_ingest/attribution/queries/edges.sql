@@ -1,6 +1,6 @@
 -- One row per tier and validity of a model's prices: where they change.
 select distinct
-    greatest(tier_start_tokens, 0) as tier_start_tokens,
+    tier_start_tokens,
     epoch_us(valid_from) as valid_from_us,
     epoch_us(valid_to) as valid_to_us
 from prices
