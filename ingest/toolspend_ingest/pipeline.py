@@ -8,7 +8,7 @@ nor the batches that spans arrive in can matter.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import duckdb
 
 from . import schema, sessions
+from .attribution.growth import Growth
+from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued
 from .prices import PriceBook
 from .rows import (
     Compression,
@@ -28,26 +30,41 @@ from .rows import (
     ToolSelection,
     to_arrow,
 )
-from .sessions import SessionRows
+from .sessions import Said, SessionRows
+from .spans import SpanRow
 from .traces import TraceRows, richness, trace_rows
 
 _BY_TRACE = (LlmRequest, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
 
 
 class Derived(NamedTuple):
-    """The traces whose rows were made again, and the sessions that have, or had, any of those rows."""
+    """The traces whose rows were made again, and the sessions that have, or had, any of those rows.
+
+    `growths` has the sessions whose other rows stayed, with what they got.
+    """
 
     trace_ids: list[str]
     session_ids: list[str]
+    growths: dict[str, Growth]
 
 
-def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
+class _Part(NamedTuple):
+    """New spans of one trace, and their rows."""
+
+    trace_id: str
+    trace: KnownTrace
+    spans: list[Span]
+    rows: TraceRows
+
+
+def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Continued | None = None) -> Derived:
     """Make the derived rows of these traces, and of those that they touch, again, inside the caller's transaction."""
     traces: dict[str, TraceRows] = {}
+    known: dict[str, KnownTrace] = {}
     session_ids: set[str] = set()
     pending = set(trace_ids)
     while pending:
-        found = _load(con, sorted(pending))
+        found = _load(con, sorted(pending), known if memory is not None else None)
         traces.update(found)
         touched = set(_column(con, "sessions_of_traces", sorted(pending)))
         touched |= set(chain.from_iterable(rows.sessions() for rows in found.values()))
@@ -59,20 +76,132 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
 
     _bill_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
-    book = PriceBook(con)
-    for rows in joined:
-        for request in rows.requests:
-            request.price_model = book.price_model(request.provider, request.model, request.service_tier)
-    _replace(con, sorted(traces), joined, list(traces.values()))
-    return Derived(sorted(traces), sorted(session_ids))
+    _price(con, (request for rows, _ in joined for request in rows.requests), memory)
+    _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))
+    if memory is not None:
+        for session_id in session_ids:
+            memory.forget(session_id)
+        for rows, said in joined:
+            _keep(memory, known, rows, said)
+    return Derived(sorted(traces), sorted(session_ids), {})
 
 
-def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, TraceRows]:
+def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Continued) -> Derived:
+    """Make the derived rows that follow from spans that are new, inside the caller's transaction.
+
+    Sessions that are known and only go on get the rows that are new; all others are derived as ever.
+    """
+    by_trace: dict[str, list[Span]] = defaultdict(list)
+    for row in spans:
+        fields = [*row[:7], *row[8:12], json.loads(row.attributes), json.loads(row.events)]
+        by_trace[row.trace_id].append(Span(*fields))
+    plans: dict[str, list[_Part]] = defaultdict(list)
+    whole: set[str] = set()
+    unknown = sorted(by_trace.keys() - memory.traces.keys())
+    counts = dict(con.execute(schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
+    for trace_id, listed in by_trace.items():
+        session_id, part = _part(memory, trace_id, listed, counts.get(trace_id))
+        if part is None:
+            whole.add(trace_id)
+        elif session_id is not None:
+            plans[session_id].append(part)
+    responses = Counter(
+        row.response_id for parts in plans.values() for part in parts for row in part.rows.requests if row.response_id
+    )
+    if _column(con, "traces_of_responses", sorted(responses)) or any(count > 1 for count in responses.values()):
+        whole |= {part.trace_id for parts in plans.values() for part in parts}
+        plans.clear()
+    changes: dict[str, Changes] = {}
+    for session_id, parts in plans.items():
+        try:
+            changes[session_id] = memory.sessions[session_id].go_on([part.rows for part in parts])
+        except NotContinued:
+            memory.forget(session_id)
+            whole |= {part.trace_id for part in parts}
+    derived = derive(con, sorted(whole), memory) if whole else Derived([], [], {})
+    late = [each for each in changes if each in derived.session_ids]
+    if late:
+        again = derive(con, sorted(part.trace_id for each in late for part in plans[each]), memory)
+        touched = sorted({*derived.session_ids, *again.session_ids})
+        derived = Derived(sorted({*derived.trace_ids, *again.trace_ids}), touched, {})
+    kept = {each: said for each, said in changes.items() if each not in derived.session_ids}
+    _add(con, kept, memory)
+    for session_id in kept:
+        for part in plans[session_id]:
+            part.trace.add(part.spans, part.rows)
+        memory.keep(
+            session_id, memory.sessions.pop(session_id), ((part.trace_id, part.trace) for part in plans[session_id])
+        )
+    memory.steps += len(kept)
+    growths = {session_id: each.growth for session_id, each in kept.items() if each.growth.has_any}
+    return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)
+
+
+def _part(memory: Continued, trace_id: str, spans: list[Span], stored: int | None) -> tuple[str | None, _Part | None]:
+    """The known session that new spans of a trace go on with, if they do; without one nothing follows from them."""
+    trace = memory.traces.get(trace_id)
+    if trace is None:
+        if stored != len(spans):
+            return None, None
+        trace = KnownTrace()
+    try:
+        rows = trace.rows_of(spans)
+    except NotContinued:
+        return None, None
+    owners = sorted(trace.sessions | rows.sessions())
+    if (len(owners) == 1 and owners[0] in memory.sessions) or (not owners and not rows.definitions):
+        return owners[0] if owners else None, _Part(trace_id, trace, spans, rows)
+    return None, None
+
+
+def _keep(memory: Continued, known: dict[str, KnownTrace], rows: SessionRows, said: Said) -> None:
+    if not KnownSession.can_be_kept(rows, said):
+        return
+    session_id = rows.requests[0].session_id
+    traces = {trace_id: trace for trace_id, trace in known.items() if session_id in trace.sessions}
+    if all(len(trace.sessions) == 1 for trace in traces.values()):
+        memory.keep(session_id, KnownSession(rows, said), traces.items())
+
+
+def _price(con: duckdb.DuckDBPyConnection, requests: Iterable[LlmRequest], memory: Continued | None) -> None:
+    book = memory.book if memory is not None else None
+    if book is None:
+        book = PriceBook(con)
+    if memory is not None:
+        memory.book = book
+    for request in requests:
+        request.price_model = book.price_model(request.provider, request.model, request.service_tier)
+
+
+def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Continued) -> None:
+    every = list(changes.values())
+    _price(con, (row for each in every for row in each.growth.requests), memory)
+    for session_id, each in changes.items():
+        if each.deleted_calls:
+            con.execute(schema.query("delete_calls"), [session_id, each.deleted_calls])
+        if each.deleted_batches:
+            con.execute(schema.query("delete_batches"), [session_id, each.deleted_batches])
+    _insert(con, LlmRequest, [row for each in every for row in each.growth.requests])
+    _insert(con, Evidence, [row for each in every for row in each.growth.evidence.values()])
+    _insert(con, ToolCall, [row for each in every for row in each.growth.calls])
+    _insert(con, ToolBatch, [row for each in every for row in each.batches])
+    _insert(con, ToolSelection, [row for each in every for row in each.growth.selections])
+    _insert(con, SeenDefinition, [row for each in every for row in each.definitions])
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], known: dict[str, KnownTrace] | None
+) -> dict[str, TraceRows]:
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
     for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
         fields = [*row[:11], json.loads(row[11]), json.loads(row[12])]
         by_trace[row[0]].append(Span(*fields))
-    return {trace_id: trace_rows(spans) for trace_id, spans in by_trace.items()}
+    found = {trace_id: trace_rows(spans) for trace_id, spans in by_trace.items()}
+    if known is not None:
+        for trace_id, spans in by_trace.items():
+            known[trace_id] = KnownTrace()
+            known[trace_id].add(spans, found[trace_id])
+    return found
 
 
 def _bill_once(traces: Iterable[TraceRows]) -> None:

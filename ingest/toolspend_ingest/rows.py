@@ -218,6 +218,12 @@ class Normalised:
     compression: Compression | None = None
     definitions: list[SeenDefinition] = field(default_factory=list)
 
+    @property
+    def says_something(self) -> bool:
+        """Whether spans above and below may matter to it, and it to them."""
+        said = (self.request, self.tool_call, self.batch, self.selection, self.compression)
+        return any(each is not None for each in said)
+
 
 _ARROW = {
     "str": pa.string(),

@@ -59,17 +59,14 @@ def spelled_out(evidence: Evidence) -> Iterator[Segment]:
                 yield segment
 
 
-def prompt_kinds(evidence: Mapping[str, Evidence]) -> dict[str, str]:
-    """The kind of every segment of each prompt, as one letter each, by request id; without those not fully known."""
-    known: dict[str, str] = {}
-    for row in sorted(evidence.values(), key=lambda row: (row.started_at, row.request_id)):
-        if row.delta is None:
-            continue
-        base = known.get(row.base_request_id or "")
-        parts = [_kinds(item, base) for item in _list(row.delta)]
-        if (whole := [part for part in parts if part is not None]) and len(whole) == len(parts):
-            known[row.request_id] = "".join(whole)
-    return known
+def prompt_kinds(row: Evidence, known: Mapping[str, str]) -> str | None:
+    """The kind of every segment of a prompt, as one letter each; None where they are not all known."""
+    if row.delta is None:
+        return None
+    base = known.get(row.base_request_id or "")
+    parts = [_kinds(item, base) for item in _list(row.delta)]
+    whole = [part for part in parts if part is not None]
+    return "".join(whole) if whole and len(whole) == len(parts) else None
 
 
 def _kinds(item: object, base: str | None) -> str | None:

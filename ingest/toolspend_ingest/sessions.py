@@ -31,81 +31,88 @@ class SessionRows:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """A tool_use block and the request whose response made it."""
 
     request: LlmRequest
     segment: Segment
 
 
-def join(rows: SessionRows) -> SessionRows:
+class Said:
+    """What the requests of a session say of its calls, told in the order of time."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Asked] = {}
+        """The calls that responses made, by their ids, in order."""
+        self.results: dict[str, list[Segment]] = {}
+        """The result of each call, as first sent: several segments where it holds images or documents."""
+        self.versions: dict[str, set[str]] = defaultdict(set)
+        """Of each tool."""
+        self.kinds: dict[str, str] = {}
+        """The kinds of the segments of prompts, as one letter each, by request id; without those not fully known."""
+        self.has_strays = False
+        """Whether any run was tied to its request by its name alone."""
+        self._silent: LlmRequest | None = None
+
+    def add(self, request: LlmRequest, row: Evidence | None) -> None:
+        """The next request, and the evidence about it."""
+        if row is None:
+            if request.stop_reason in _ASKED_FOR_TOOLS:
+                self._silent = request
+            return
+        spelled_out, outputs = list(segments.spelled_out(row)), segments.outputs(row)
+        if self._silent is not None:
+            # A response that said nothing of its content: its calls are the new ones of the next prompt.
+            self._ask(self._silent, spelled_out)
+            self._silent = None
+        self._ask(request, outputs)
+        if row.output is None and request.stop_reason in _ASKED_FOR_TOOLS:
+            self._silent = request
+        here: dict[str, list[Segment]] = defaultdict(list)
+        for segment in (*spelled_out, *outputs):
+            if segment.kind == at.SEGMENT_RESULT and segment.id and segment.id not in self.results:
+                here[segment.id].append(segment)
+        self.results.update(here)
+        for segment in spelled_out:
+            if segment.kind == at.SEGMENT_DEFINITION and segment.tool and segment.id:
+                self.versions[segment.tool].add(segment.id)
+        if (kinds := segments.prompt_kinds(row, self.kinds)) is not None:
+            self.kinds[request.request_id] = kinds
+            if row.segments is not None:
+                request.tools_offered = kinds.count(at.SEGMENT_DEFINITION)
+
+    def _ask(self, request: LlmRequest, listed: Iterable[Segment]) -> None:
+        for segment in listed:
+            if segment.kind == at.SEGMENT_CALL and segment.id:
+                self.asked.setdefault(segment.id, Asked(request, segment))
+
+
+def join(rows: SessionRows) -> tuple[SessionRows, Said]:
     """The session's rows with calls tied to requests, calls without a span added, and batches made."""
     requests = sorted(rows.requests, key=lambda row: (row.started_at, row.request_id))
-    ordered = [rows.evidence[row.request_id] for row in requests if row.request_id in rows.evidence]
-    asked = _asked(requests, rows.evidence)
-    results = _results(ordered)
-    versions = _versions(ordered)
-
+    said = Said()
+    for request in requests:
+        said.add(request, rows.evidence.get(request.request_id))
     calls = sorted(rows.tool_calls, key=lambda call: (call.started_at, call.span_id or ""))
-    _tie(calls, asked)
+    said.has_strays = any(call.tool_call_id is None for call in calls)
+    _tie(calls, said.asked)
     claimed = {call.tool_call_id for call in calls}
-    calls += [_without_span(each, id_) for id_, each in asked.items() if id_ not in claimed]
+    calls += [without_span(each, id_) for id_, each in said.asked.items() if id_ not in claimed]
     for call in calls:
-        own = asked.get(call.tool_call_id or "")
-        _complete(call, own.segment if own is not None else None, results.get(call.tool_call_id or ""), versions)
-    batches = rows.batches + list(_batches_of_requests(calls, asked))
-    _measure(batches, calls)
+        complete(call, said)
+    batches = rows.batches + finish(calls, rows.batches, said.asked)
+    return SessionRows(requests, rows.evidence, calls, batches), said
+
+
+def finish(calls: Sequence[ToolCall], batches: Sequence[ToolBatch], asked: Mapping[str, Asked]) -> list[ToolBatch]:
+    """Measures calls that are complete and their batches; gives the batches that no span tells of."""
+    more = list(_batches_of_requests(calls, asked))
+    _measure([*batches, *more], calls)
     _mark_critical(calls)
-    kinds = segments.prompt_kinds(rows.evidence)
-    for request in requests:
-        if request.request_id in kinds and rows.evidence[request.request_id].segments is not None:
-            request.tools_offered = kinds[request.request_id].count(at.SEGMENT_DEFINITION)
-    return SessionRows(requests, rows.evidence, calls, batches)
+    return more
 
 
-def _asked(requests: Sequence[LlmRequest], evidence: Mapping[str, Evidence]) -> dict[str, _Asked]:
-    """The calls that responses made, by their ids, in order."""
-    found: dict[str, _Asked] = {}
-    silent: LlmRequest | None = None
-    for request in requests:
-        row = evidence.get(request.request_id)
-        if row is not None and silent is not None:
-            # A response that said nothing of its content: its calls are the new ones of the next prompt.
-            for segment in segments.spelled_out(row):
-                if segment.kind == at.SEGMENT_CALL and segment.id:
-                    found.setdefault(segment.id, _Asked(silent, segment))
-            silent = None
-        if row is not None and row.output is not None:
-            for segment in segments.outputs(row):
-                if segment.kind == at.SEGMENT_CALL and segment.id:
-                    found.setdefault(segment.id, _Asked(request, segment))
-        elif request.stop_reason in _ASKED_FOR_TOOLS:
-            silent = request
-    return found
-
-
-def _results(evidence: Sequence[Evidence]) -> dict[str, list[Segment]]:
-    """The result of each call, as first sent: several segments where it holds images or documents."""
-    found: dict[str, list[Segment]] = {}
-    for row in evidence:
-        here: dict[str, list[Segment]] = defaultdict(list)
-        for segment in (*segments.spelled_out(row), *segments.outputs(row)):
-            if segment.kind == at.SEGMENT_RESULT and segment.id and segment.id not in found:
-                here[segment.id].append(segment)
-        found.update(here)
-    return found
-
-
-def _versions(evidence: Sequence[Evidence]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for row in evidence:
-        for segment in segments.spelled_out(row):
-            if segment.kind == at.SEGMENT_DEFINITION and segment.tool and segment.id:
-                found[segment.tool].add(segment.id)
-    return found
-
-
-def _tie(calls: Sequence[ToolCall], asked: Mapping[str, _Asked]) -> None:
+def _tie(calls: Sequence[ToolCall], asked: Mapping[str, Asked]) -> None:
     """Tie runs to the requests that asked: by the call's id, else to the latest open call of the tool's name."""
     open_calls = dict(asked)
     for call in calls:
@@ -119,7 +126,7 @@ def _tie(calls: Sequence[ToolCall], asked: Mapping[str, _Asked]) -> None:
             call.request_id = open_calls.pop(id_).request.request_id
 
 
-def _latest_open(call: ToolCall, open_calls: Mapping[str, _Asked]) -> str | None:
+def _latest_open(call: ToolCall, open_calls: Mapping[str, Asked]) -> str | None:
     fitting = [
         (_end(each.request), -index, id_)
         for index, (id_, each) in enumerate(open_calls.items())
@@ -130,7 +137,8 @@ def _latest_open(call: ToolCall, open_calls: Mapping[str, _Asked]) -> str | None
     return max(fitting)[2] if fitting else None
 
 
-def _without_span(asked: _Asked, call_id: str) -> ToolCall:
+def without_span(asked: Asked, call_id: str) -> ToolCall:
+    """The row of a call that no span tells of."""
     request = asked.request
     return ToolCall(
         trace_id=request.trace_id,
@@ -145,11 +153,11 @@ def _without_span(asked: _Asked, call_id: str) -> ToolCall:
     )
 
 
-def _complete(
-    call: ToolCall, asked: Segment | None, result: list[Segment] | None, versions: Mapping[str, set[str]]
-) -> None:
+def complete(call: ToolCall, said: Said) -> None:
+    """What the session says of a call."""
+    asked, result = said.asked.get(call.tool_call_id or ""), said.results.get(call.tool_call_id or "")
     if call.argument_chars is None and asked is not None:
-        call.argument_chars = asked.chars
+        call.argument_chars = asked.segment.chars
     if result is not None:
         if call.result_chars is None:
             call.result_chars = sum(segment.chars for segment in result)
@@ -158,13 +166,13 @@ def _complete(
             call.status = "error"
         elif call.status == "unset":
             call.status = "ok"
-    if call.tool_version is None and len(versions.get(call.tool, ())) == 1:
-        (call.tool_version,) = versions[call.tool]
+    if call.tool_version is None and len(said.versions.get(call.tool, ())) == 1:
+        (call.tool_version,) = said.versions[call.tool]
     if call.server is None and call.tool.startswith("mcp__") and call.tool.count("__") >= 2:
         call.server = call.tool.split("__", 2)[1]
 
 
-def _batches_of_requests(calls: Iterable[ToolCall], asked: Mapping[str, _Asked]) -> Iterator[ToolBatch]:
+def _batches_of_requests(calls: Iterable[ToolCall], asked: Mapping[str, Asked]) -> Iterator[ToolBatch]:
     """A batch for each response with several calls of the client's tools whose runs say no batch of their own."""
     groups: dict[str, list[ToolCall]] = defaultdict(list)
     for call in calls:

@@ -17,6 +17,8 @@ import duckdb
 
 from . import pipeline, prices, schema
 from .attribution import run as attribution
+from .attribution.memory import Memory
+from .continued import Continued
 from .errors import (
     StoreFailed,
     StoreLocked,
@@ -73,6 +75,8 @@ class Store:
         self.is_read_only = is_read_only
         self._con = con
         self._file: FileIO | None = None
+        self._continued = Continued()
+        self._memory = Memory()
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, prices_file: Path | None = None) -> Store:
@@ -137,6 +141,11 @@ class Store:
                     [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
                 )
         return appended
+
+    @property
+    def went_on(self) -> tuple[int, int]:
+        """How often a session was derived, and how often attributed, without its earlier requests."""
+        return self._continued.steps, self._memory.steps
 
     def rederive(self, *, progress: Progress | None = None) -> None:
         """Compute every derived row again from the spans and prices, in one transaction."""
@@ -229,12 +238,21 @@ class Store:
         bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
         self._con.register("incoming", unique.to_arrow())
         try:
-            replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
-            inserted = _count(self._con.execute(schema.query("insert_new_spans"), bounds))
+            replaced, inserted = 0, _count(self._con.execute(schema.query("insert_new_spans"), bounds))
+            if inserted < len(unique):
+                replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
+            if replaced:
+                inserted += _count(self._con.execute(schema.query("insert_new_spans"), bounds))
         finally:
             self._con.unregister("incoming")
         if inserted:
-            self._derive(sorted({row.trace_id for row in unique}))
+            is_new = not replaced and inserted == len(unique)
+            derived = (
+                pipeline.go_on(self._con, unique, self._continued)
+                if is_new
+                else pipeline.derive(self._con, sorted({row.trace_id for row in unique}), self._continued)
+            )
+            attribution.attribute_sessions(self._con, derived.session_ids, self._memory, derived.growths)
         new = inserted - replaced
         return Appended(new, received - new)
 
@@ -244,6 +262,7 @@ class Store:
         return derived.trace_ids
 
     def _derive_all(self, progress: Progress | None = None) -> None:
+        self._forget()
         pending = dict.fromkeys(row[0] for row in self._con.execute(schema.query("traces_in_order")).fetchall())
         total = len(pending)
         while pending:
@@ -251,6 +270,11 @@ class Store:
                 pending.pop(trace_id, None)
             if progress is not None:
                 progress(total - len(pending), total)
+
+    def _forget(self) -> None:
+        """What is known of sessions is what is stored of them: not so after a rollback, nor while all is made again."""
+        self._continued.clear()
+        self._memory.clear()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -260,6 +284,7 @@ class Store:
                 yield
                 self._con.execute("commit")
             except BaseException:
+                self._forget()
                 with contextlib.suppress(duckdb.Error):
                     self._con.execute("rollback")
                 raise

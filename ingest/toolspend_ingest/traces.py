@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
@@ -45,6 +46,8 @@ class TraceRows:
     selections: list[ToolSelection] = field(default_factory=list)
     compressions: list[Compression] = field(default_factory=list)
     definitions: list[SeenDefinition] = field(default_factory=list)
+    said: dict[str, Normalised] = field(default_factory=dict)
+    """What the spans say that rows were made of."""
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
@@ -58,11 +61,12 @@ class TraceRows:
         self.evidence.pop(request_id, None)
 
 
-def trace_rows(spans: Sequence[Span]) -> TraceRows:
-    """The rows of a trace's spans, in any order."""
+def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
+    """The rows of a trace's spans, in any order; `tree` has them, and those above them that say nothing themselves."""
     ordered = sorted(spans, key=lambda span: (span.started_at, span.span_id))
-    tree = Tree(ordered)
-    said = {span.span_id: vocabularies.normalise(span) for span in ordered}
+    tree = Tree(ordered) if tree is None else tree
+    said: dict[str, Normalised] = defaultdict(Normalised)
+    said.update((span.span_id, vocabularies.normalise(span)) for span in ordered)
     rows = TraceRows()
     for span in ordered:
         _add(rows, span, said[span.span_id], tree, said)
@@ -110,6 +114,8 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
             compression.tool_call_id = owner.tool_call_id if owner is not None else None
         rows.compressions.append(compression)
     rows.definitions.extend(normalised.definitions)
+    if normalised.says_something:
+        rows.said[span.span_id] = normalised
 
 
 def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> list[ToolCall]:

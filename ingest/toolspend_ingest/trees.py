@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from toolspend import attributes as at
@@ -12,16 +12,29 @@ from .rows import Span
 SESSION_ATTRIBUTES = (at.SESSION_ID, at.CONVERSATION_ID, at.SESSION_ID_STANDARD)
 """What names a session, the strongest first."""
 
+INHERITED = frozenset((*SESSION_ATTRIBUTES, at.USER_ID, at.AGENT_NAME, at.SESSION_TAGS))
+"""What spans have from those above them."""
+
 _T = TypeVar("_T")
+
+
+def names_in(spans: Iterable[Span]) -> dict[str, set[str]]:
+    """The sessions that spans name, by the attribute that names them."""
+    found: dict[str, set[str]] = {name: set() for name in SESSION_ATTRIBUTES}
+    for span in spans:
+        for name, values in found.items():
+            if value := span.text(name):
+                values.add(value)
+    return found
 
 
 class Tree:
     """The spans of a trace by their parents; a parent that never arrived is no parent."""
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+    def __init__(self, spans: Sequence[Span], named: Mapping[str, set[str]] | None = None) -> None:
         self.spans = spans
         self._by_id = {span.span_id: span for span in spans}
-        self._sessions = {name: {value for span in spans if (value := span.text(name))} for name in SESSION_ATTRIBUTES}
+        self._sessions = names_in(spans) if named is None else named
 
     def ancestors(self, span: Span) -> Iterator[Span]:
         """The spans above this one, the nearest first; a ring of parents ends where it closes."""

@@ -1,7 +1,9 @@
 """Time and memory of the attribution: `attribution.py SESSIONS`, prints its figures as JSON.
 
 A store on disk with SESSIONS sessions of 30 requests (10 tools, a call or two a turn, cached) is attributed from
-scratch; then one session of 500 requests gets one more. What is timed is the attribution, not the reading of spans.
+scratch; then one session of 500 requests gets one more, over and over: attributed whole, attributed alone, and stored
+through `Store.append_load` from decoded spans (its chat span and a tool's) to the commit, all in one trace and with a
+trace for each request. Times of one request are medians, with the CPU time of the process beside them.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 TURNS = 30
 LONG = 500
+MORE = 15
 TOOLS = 10
 PRICES = {"input": "3", "cache_read": "0.3", "cache_write_5m": "3.75", "output": "15"}
 TABLES = ("llm_requests", "context_evidence", "tool_calls")
@@ -82,17 +87,97 @@ def main(sessions: int) -> None:
         con.execute("commit")
         spent = time.perf_counter() - started
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        put_rows(con, rows_of(conversation("long", LONG)))
-        con.execute("update llm_requests set price_model = 'bench/model' where session_id = 'long'")
-        again = []
-        for _ in range(5):
-            started = time.perf_counter()
-            con.execute("begin")
-            run.attribute_sessions(con, ["long"])
-            con.execute("commit")
-            again.append(time.perf_counter() - started)
+        figures = {"seconds": spent, "memory_mb": memory, **one_more(con), **stored(Path(folder))}
         con.close()
-    print(json.dumps({"seconds": spent, "memory_mb": memory, "one_more_ms": statistics.median(again) * 1000}))
+    print(json.dumps(figures))
+
+
+def timed(name: str, work: Callable[[int], object], times: int) -> dict[str, float]:
+    """Medians over some runs, in milliseconds."""
+    wall, cpu = [], []
+    for each in range(times):
+        started, spent = time.perf_counter(), time.process_time()
+        work(each)
+        wall.append(time.perf_counter() - started)
+        cpu.append(time.process_time() - spent)
+    return {f"{name}_ms": statistics.median(wall) * 1000, f"{name}_cpu_ms": statistics.median(cpu) * 1000}
+
+
+def one_more(con: Any) -> dict[str, float]:
+    """The attribution of one more request: of its whole session, and alone."""
+    from attributed import put_rows, rows_of
+    from grown import growth_of, loads
+    from toolspend_ingest.attribution import run
+    from toolspend_ingest.attribution.memory import Memory
+
+    rows = [(table, {**row, "price_model": "bench/model"} if table == "llm_requests" else row)
+            for table, row in rows_of(conversation("long", LONG + MORE))]  # fmt: skip
+    parts = loads(rows, LONG)
+    memory = Memory()
+
+    def attribute(*arguments: Any) -> None:
+        con.execute("begin")
+        run.attribute_sessions(con, ["long"], *arguments)
+        con.execute("commit")
+
+    put_rows(con, parts[0])
+    whole = timed("whole", lambda _: attribute(), 5)
+    attribute(memory)
+    alone: list[dict[str, float]] = []
+    for part in parts[1:]:
+        put_rows(con, part)
+        alone.append(timed("alone", lambda _, part=part: attribute(memory, {"long": growth_of(part)}), 1))
+    assert memory.steps == MORE
+    return {**whole, **{name: statistics.median(each[name] for each in alone) for name in alone[0]}}
+
+
+def stored(folder: Path) -> dict[str, float]:
+    """One more request from decoded spans to the commit."""
+    from toolspend_ingest import Store
+    from toolspend_ingest.spans import SpanBatch
+
+    found: dict[str, float] = {}
+    for name, is_one_trace in (("one_trace", True), ("many_traces", False)):
+        batches = list(spans_of(conversation("long", LONG + MORE), is_one_trace))
+        with Store.open(folder / f"{name}.duckdb", prices_file=folder / "none.toml") as store:
+            store.append(SpanBatch([span for batch in batches[:LONG] for span in batch]), "bench", "bench", None)
+            more = [SpanBatch(batch) for batch in batches[LONG:]]
+            found |= timed(name, lambda each, more=more: store.append(more[each], "bench", "bench", None), MORE)
+            assert store.went_on == (MORE, MORE)
+    return found
+
+
+def spans_of(session: Any, is_one_trace: bool) -> Iterator[list[Any]]:
+    """The spans of each request and of the tools that it asked for."""
+    from toolspend import attributes as at
+    from toolspend_ingest.spans import SpanRow
+
+    def span(trace: str, span_id: str, name: str, begin: datetime, **attributes: Any) -> SpanRow:
+        said = json.dumps({name: value for name, value in attributes.items() if value is not None})
+        times = (begin, begin + timedelta(seconds=1), 1000.0)
+        return SpanRow(
+            trace, span_id, None, name, "client", "agent", "toolspend", None, *times, "ok", None, said, "{}", "[]"
+        )
+
+    for request, evidence in zip(session.requests, session.evidence, strict=True):
+        trace = "trace" if is_one_trace else f"trace-{request.request_id}"
+        common = {at.SESSION_ID: session.session_id}
+        chat = {
+            at.OPERATION: "chat", at.PROVIDER: "anthropic", at.RESPONSE_MODEL: request.model,
+            at.RESPONSE_ID: f"msg-{request.request_id}", at.INPUT_TOKENS: request.prompt_tokens,
+            at.CACHE_READ_TOKENS: request.read, at.ANTHROPIC_CACHE_WRITE_5M: request.write_5m,
+            at.ANTHROPIC_CACHE_WRITE_1H: 0, at.OUTPUT_TOKENS: request.output, at.CONTEXT_BASE: evidence.base,
+            at.CONTEXT_DELTA: evidence.delta, at.CONTEXT_RESTATED: evidence.restated,
+            at.CONTEXT_SEGMENTS: evidence.segments, at.CONTEXT_CHARS: evidence.chars,
+            at.OUTPUT_SEGMENTS: evidence.output,
+        }  # fmt: skip
+        found = [span(trace, request.request_id, "chat", request.started_at, **common, **chat)]
+        for call in session.calls:
+            if call.request_id == request.request_id:
+                ran = {at.OPERATION: "execute_tool", at.TOOL_NAME: call.tool, at.TOOL_CALL_ID: call.tool_call_id}
+                started_at = request.started_at + timedelta(seconds=2)
+                found.append(span(trace, call.span_id, f"execute_tool {call.tool}", started_at, **common, **ran))
+        yield found
 
 
 if __name__ == "__main__":

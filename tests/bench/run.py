@@ -77,12 +77,21 @@ def main() -> None:
     row("---", *("---" for _ in sizes))
     row("content off", *sizes.values())
     print()
-    row("attribution, sessions of 30 requests", "time", "most memory", "one more request in a session of 500")
-    row("---", "---", "---", "---")
+    row("attribution, sessions of 30 requests", "time", "most memory")
+    row("---", "---", "---")
     for sessions in (2_500, 5_000, 10_000):
         figures = json.loads(run(str(HERE / "attribution.py"), str(sessions)))
-        memory, one_more = f"{figures['memory_mb']:.0f} MB", f"{figures['one_more_ms']:.0f} ms"
-        row(f"{sessions:,}", f"{figures['seconds']:.1f} s", memory, one_more)
+        row(f"{sessions:,}", f"{figures['seconds']:.1f} s", f"{figures['memory_mb']:.0f} MB")
+    print()
+    row("one more request in a session of 500", "time", "CPU")
+    row("---", "---", "---")
+    for name, said in (
+        ("whole", "attributed with all of its session"),
+        ("alone", "attributed alone"),
+        ("one_trace", "stored, derived and attributed, in the trace of all others"),
+        ("many_traces", "the same in a trace of its own"),
+    ):
+        row(said, f"{figures[f'{name}_ms']:.1f} ms", f"{figures[f'{name}_cpu_ms']:.1f} ms")
     print()
     row("start", "time")
     row("---", "---")

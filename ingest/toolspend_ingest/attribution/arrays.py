@@ -6,6 +6,9 @@ import numpy as np
 
 from .model import Flags, Ints
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
+
 
 def spans(starts: Ints, counts: Ints) -> Ints:
     """The integers from `start` on, `count` of them, for every pair, end to end."""
@@ -36,6 +39,15 @@ def sums(values: Ints, owner: Ints, size: int) -> Ints:
     total = np.zeros(size, dtype=np.int64)
     np.add.at(total, owner, values)
     return total
+
+
+def mixed(*columns: Ints) -> Ints:
+    """One number for the numbers of each row, so well mixed that other rows have others."""
+    found = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        found = (found ^ column.astype(np.uint64)) * _ODD
+        found ^= found >> _HALF
+    return found.view(np.int64)
 
 
 def split(sizes: Ints, starts: Flags, totals: Ints) -> Ints:

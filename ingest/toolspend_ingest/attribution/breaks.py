@@ -13,7 +13,7 @@ from .calls import UNKNOWN
 from .causes import blame
 from .contexts import Contexts
 from .costs import costs_nano, is_priced
-from .losses import LEAST_TOKENS, Facts, Pairs, losses_of, suspects
+from .losses import LEAST_TOKENS, Facts, Pairs, losses_of
 from .model import Ints
 from .shares import Shares
 
@@ -33,10 +33,10 @@ class Breaks(NamedTuple):
 
 
 def find_breaks(
-    con: duckdb.DuckDBPyConnection, query: Callable[[str], str], contexts: Contexts, shares: Shares
-) -> Breaks:
-    """The breaks among the prompts that `attributed_prompts` lists; `query` gives a statement by name."""
-    pairs, billed = suspects(contexts)
+    con: duckdb.DuckDBPyConnection, query: Callable[[str], str], contexts: Contexts, shares: Shares, pairs: Pairs,
+    billed: Ints,
+) -> Breaks:  # fmt: skip
+    """The breaks among pairs of the prompts that `attributed_prompts` lists; `query` gives a statement by name."""
     if not len(pairs):
         return Breaks(*(np.zeros(0, dtype=np.int64) for _ in Breaks._fields))
     facts = _facts(con, query, pairs, len(contexts.start))

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import model as m
 from .arrays import sums
+from .contexts import Contexts
 from .inputs import Calls
 from .ledger import Ledger
 from .model import Flags, Floats, Ints
@@ -24,7 +25,22 @@ class CallTotals(NamedTuple):
     first_result: Ints
     result_cost: Ints
     cost: Ints
-    has_unpriced: Flags
+    unpriced: Ints
+    """How much of it has no price."""
+    times_sent: Ints
+    """In how many billed prompts the use or the result lay."""
+    sent_chars: Ints
+    """Characters of the result when it was first sent."""
+
+    @property
+    def has_unpriced(self) -> Flags:
+        """Whether any of it has no price."""
+        return self.unpriced > 0
+
+    def plus(self, other: CallTotals) -> CallTotals:
+        """Both together; the other may have more calls."""
+        more = len(other.cost) - len(self.cost)
+        return CallTotals(*(np.pad(one, (0, more)) + two for one, two in zip(self, other, strict=True)))
 
 
 class CallColumns(NamedTuple):
@@ -56,13 +72,14 @@ def totals(ledger: Ledger) -> CallTotals:
         total(tokens, is_result & entries.is_first[found]),
         total(cost, is_result),
         total(cost, every),
-        sums(unpriced.astype(np.int64), call, count) > 0,
+        sums(unpriced.astype(np.int64), call, count),
+        ledger.times_sent,
+        ledger.sent_chars,
     )
 
 
-def account(ledger: Ledger, total: CallTotals) -> CallColumns:
+def account(contexts: Contexts, total: CallTotals) -> CallColumns:
     """The rows of `tool_calls`. Attempts share one id: what went to the model was the last."""
-    contexts = ledger.contexts
     calls: Calls = contexts.inputs.calls
     number = contexts.pieces.calls
     last = np.full(max(contexts.pieces.call_count, 1), -1, dtype=np.int64)
@@ -74,17 +91,16 @@ def account(ledger: Ledger, total: CallTotals) -> CallColumns:
         return np.where(is_last, values[number] if len(values) else 0, 0)
 
     arguments, result = of_call(total.arguments), of_call(total.first_result)
-    sent, chars = of_call(ledger.times_sent), of_call(ledger.sent_chars)
+    sent, chars = of_call(total.times_sent), of_call(total.sent_chars)
     chars = np.where(chars > 0, chars, np.maximum(calls.result_chars, 0))
     raw = np.rint(calls.raw_result_chars * result / np.maximum(chars, 1)).astype(np.int64)
-    is_described = (calls.p >= 0) & contexts.inputs.prompts.has_evidence[calls.p] if len(calls) else is_last
     is_costed = ((arguments > 0) | (sent > 0)) & ~(of_call(total.has_unpriced.astype(np.int64)) > 0)
     return CallColumns(
         calls.row_id,
         np.where(arguments > 0, arguments, UNKNOWN),
         np.where(result > 0, result, UNKNOWN),
         np.where((calls.raw_result_chars >= 0) & (result > 0) & (chars > 0), raw, UNKNOWN),
-        np.where(is_last & ((sent > 0) | is_described), sent, UNKNOWN),
+        np.where(is_last & ((sent > 0) | calls.is_described), sent, UNKNOWN),
         np.where(is_last & is_costed, of_call(total.cost), UNKNOWN),
     )
 
@@ -98,25 +114,42 @@ class Density(NamedTuple):
     definitions: Floats
 
 
-def densities(ledger: Ledger, total: CallTotals) -> Density:
-    """Densities of results by session and tool, and of definitions by session; 0 where there is none."""
+class DefinitionTotals(NamedTuple):
+    """Of the definitions that were billed, by session: tokens, and characters."""
+
+    tokens: Ints
+    chars: Ints
+
+    def plus(self, other: DefinitionTotals) -> DefinitionTotals:
+        """Both together."""
+        return DefinitionTotals(self.tokens + other.tokens, self.chars + other.chars)
+
+
+def definitions(ledger: Ledger) -> DefinitionTotals:
+    """What definitions were billed for."""
     contexts = ledger.contexts
     pieces, prompts = contexts.pieces, contexts.inputs.prompts
+    sessions = int(prompts.session.max()) + 1 if len(prompts) else 0
+    is_definition = ledger.owners.kind[ledger.rows.owner] == m.DEFINITION
+    tokens = sums(ledger.rows.tokens[is_definition], prompts.session[ledger.rows.p[is_definition]], sessions)
+    rows = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0))
+    element, owner = contexts.elements(rows)
+    piece = contexts.pool[element]
+    is_piece = pieces.kind[piece] == m.DEFINITION
+    return DefinitionTotals(
+        tokens, sums(pieces.chars[piece[is_piece]], prompts.session[rows[owner[is_piece]]], sessions)
+    )
+
+
+def densities(contexts: Contexts, total: CallTotals, offered: DefinitionTotals) -> Density:
+    """Densities of results by session and tool, and of definitions by session; 0 where there is none."""
+    pieces = contexts.pieces
     session, tool = np.full(pieces.call_count, -1, dtype=np.int64), np.full(pieces.call_count, -1, dtype=np.int64)
     named = np.flatnonzero((pieces.call >= 0) & (pieces.tool >= 0))
     session[pieces.call[named]], tool[pieces.call[named]] = pieces.session[named], pieces.tool[named]
-    known = np.flatnonzero((session >= 0) & (ledger.sent_chars > 0))
+    known = np.flatnonzero((session >= 0) & (total.sent_chars > 0))
     pairs, place = np.unique(np.stack([session[known], tool[known]], axis=1), axis=0, return_inverse=True)
     place = place.ravel()
     tokens = sums(total.first_result[known], place, len(pairs))
-    chars = sums(ledger.sent_chars[known], place, len(pairs))
-
-    sessions = int(prompts.session.max()) + 1 if len(prompts) else 0
-    is_definition = ledger.owners.kind[ledger.rows.owner] == m.DEFINITION
-    definition = sums(ledger.rows.tokens[is_definition], prompts.session[ledger.rows.p[is_definition]], sessions)
-    element, owner = contexts.elements(np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0)))
-    rows = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0))
-    piece = contexts.pool[element]
-    is_piece = pieces.kind[piece] == m.DEFINITION
-    length = sums(pieces.chars[piece[is_piece]], prompts.session[rows[owner[is_piece]]], sessions)
-    return Density(pairs[:, 0], pairs[:, 1], tokens / chars, definition / np.maximum(length, 1))
+    chars = sums(total.sent_chars[known], place, len(pairs))
+    return Density(pairs[:, 0], pairs[:, 1], tokens / chars, offered.tokens / np.maximum(offered.chars, 1))

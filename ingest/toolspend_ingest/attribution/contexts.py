@@ -17,7 +17,7 @@ import numpy as np
 from .arrays import before, running, spans, sums
 from .identities import Pieces, identify
 from .inputs import Inputs
-from .lineage import MAX_PIECES, Lineage, trace
+from .lineage import MAX_PIECES, Lineage, follow, trace
 from .model import BLANK, UNATTRIBUTED, A, C, D, Flags, Ints, K, R, S, T, U
 
 _CANDIDATES: Final = 8
@@ -55,10 +55,15 @@ class Contexts:
         return spans(self.start[rows], counts), np.repeat(np.arange(len(rows)), counts)
 
 
-def read_contexts(inputs: Inputs) -> Contexts:
-    """The prompts of some sessions."""
-    lineage = trace(inputs)
-    assembly = _Assembly(inputs, lineage, identify(inputs, lineage))
+def read_contexts(inputs: Inputs, known: Contexts | None = None) -> Contexts:
+    """The prompts of some sessions; where some are `known`, those that follow them are put together, and all given."""
+    if known is None:
+        lineage = trace(inputs)
+        assembly = _Assembly(inputs, lineage, identify(inputs, lineage))
+    else:
+        lineage = follow(inputs, known.lineage)
+        assembly = _Assembly(inputs, lineage, identify(inputs, lineage, known.pieces, len(known.start)))
+        assembly.go_on(known)
     for rows in lineage.waves:
         assembly.add(rows)
     return assembly.finish()
@@ -79,6 +84,15 @@ class _Assembly:
         self.alias: dict[int, int] = {}
         self.restated_starts = np.searchsorted(inputs.restated.p, np.arange(count))
         self.restated_ends = np.searchsorted(inputs.restated.p, np.arange(count), side="right")
+
+    def go_on(self, known: Contexts) -> None:
+        """Begins with the prompts that are known."""
+        count = len(known.start)
+        self.used = len(known.pool)
+        self.pool = np.concatenate([known.pool, self.pool])
+        self.source = np.concatenate([known.source, self.source])
+        for name in ("start", "length", "shared", "is_whole"):
+            getattr(self, name)[:count] = getattr(known, name)
 
     def add(self, rows: Ints) -> None:
         """The prompts of one wave, all of different sessions."""

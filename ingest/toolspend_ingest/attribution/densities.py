@@ -9,7 +9,7 @@ estimator to use was chosen on simulated sessions of known truth: `make accuracy
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -112,6 +112,7 @@ class Densities:
     group_of: Ints
     """The group of each prompt."""
     session: Ints
+    model: Ints
     pieces: Segments
     factor: Floats
     """By group and form: tokens for each token of the prior."""
@@ -139,6 +140,25 @@ class Densities:
         size = np.maximum(text + some.digits * self.digit[group], text * 0.2) + self.block[group, some.form]
         found: Ints = np.rint(size * MICRO).astype(np.int64)
         return found
+
+    def of_more(self, contexts: Contexts) -> Densities:
+        """The same for more prompts and pieces of one session, of the same models."""
+        group_of_model = np.full(len(contexts.inputs.models), -1, dtype=np.int64)
+        group_of_model[self.model] = np.arange(len(self.model))
+        return replace(self, group_of=group_of_model[contexts.inputs.prompts.model], pieces=_segments(contexts))
+
+
+def _segments(contexts: Contexts) -> Segments:
+    pieces = contexts.pieces
+    return segments(
+        pieces.letter, pieces.tool, pieces.chars, pieces.extra_bytes, pieces.weight, pieces.digits, pieces.medium,
+        pieces.is_server,
+    )  # fmt: skip
+
+
+def is_settled(count: int) -> bool:
+    """Whether a session of so many prompts has densities that most of its new requests do not change."""
+    return count > ALL_EQUATIONS
 
 
 def last_equation(count: int) -> int:
@@ -168,17 +188,15 @@ class Equations:
 
 def learn(contexts: Contexts, tokens: Ints, anchor: Ints) -> Densities:
     """Densities from the prompts whose billed `tokens` are known (else -1) and what they add to their `anchor`."""
-    prompts, pieces = contexts.inputs.prompts, contexts.pieces
+    prompts = contexts.inputs.prompts
     groups, group_of = np.unique(np.stack([prompts.session, prompts.model], axis=1), axis=0, return_inverse=True)
     count = len(groups)
     hidden = np.array([hidden_prompt_tokens(contexts.inputs.models[model]) for _, model in groups.tolist()], np.float64)
     densities = Densities(
         group_of.ravel(),
         groups[:, 0],
-        segments(
-            pieces.letter, pieces.tool, pieces.chars, pieces.extra_bytes, pieces.weight, pieces.digits, pieces.medium,
-            pieces.is_server,
-        ),
+        groups[:, 1],
+        _segments(contexts),
         np.ones((count, _FORMS)),
         np.tile(_PER_BLOCK, (count, 1)),
         np.zeros(count),

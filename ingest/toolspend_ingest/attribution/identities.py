@@ -14,7 +14,7 @@ import numpy as np
 from .arrays import running
 from .inputs import Calls, Inputs, Items
 from .lineage import Lineage
-from .model import KIND_OF_LETTER, UNATTRIBUTED, C, D, Flags, Ints, K, R
+from .model import BLANK, KIND_OF_LETTER, UNATTRIBUTED, C, D, Flags, Ints, K, NotAlone, R
 
 _WIDE: Final = 2**31
 
@@ -50,6 +50,8 @@ class Pieces:
     """Numbers of the calls of `Inputs.calls`, or -1."""
     call_of_output: Ints
     tool_of_call: Ints
+    id_of_call: Ints
+    """Codes of the sessions and of the ids of calls."""
 
     @property
     def call_count(self) -> int:
@@ -60,24 +62,44 @@ class Pieces:
         return len(self.letter)
 
 
-def identify(inputs: Inputs, lineage: Lineage) -> Pieces:
-    """The pieces of the sessions."""
+PIECE_COLUMNS: Final = (
+    "session", "letter", "kind", "chars", "extra_bytes", "weight", "digits", "is_server", "is_deferred", "medium",
+    "tool", "call", "version", "code", "born",
+)  # fmt: skip
+"""What there is one element of for each piece."""
+_NONE: Final = Pieces(*(np.zeros(0, dtype=np.int64) for _ in Pieces.__slots__))
+
+
+def identify(inputs: Inputs, lineage: Lineage, known: Pieces | None = None, first_new: int = 0) -> Pieces:
+    """The pieces of the sessions: those that are known, and those of the prompts from `first_new` on."""
+    known = _NONE if known is None else known
     items, restated, output = lineage.items, inputs.restated, inputs.output
     every = Items.concatenate([items, restated, output])
     part = np.repeat([0, 1, 2], [len(items), len(restated), len(output)])
     is_tail = (part == 2) & (((every.kind == R) & every.is_server) | (every.kind == K) | (every.kind == D))
     is_listed = ((part == 0) & ~every.is_copy) | (part == 1) | is_tail
-    listed = np.flatnonzero(is_listed)
+    listed = np.flatnonzero(is_listed & (every.p >= first_new))
     is_new = (part[listed] == 0) & (every.id[listed] < 0) & ~lineage.is_keyframe[every.p[listed]]
     # A summary, and a definition that was found, come back as they were given.
     is_new &= (every.kind[listed] != K) & (every.kind[listed] != D)
     session = inputs.prompts.session[every.p[listed]]
     document = (session * (int(lineage.rank.max()) + 1 if len(lineage.rank) else 1) + lineage.rank[every.p[listed]]) * 3
-    number, first = _identities(every.code[listed], session, document + part[listed], is_new)
+    # What is known of a code repeats it as often as it is known.
+    like = np.flatnonzero(np.isin(known.code, every.code[listed]) & (known.letter != BLANK))
+    number, first = _identities(
+        np.concatenate([known.code[like], every.code[listed]]),
+        np.concatenate([known.session[like], session]),
+        np.concatenate([np.full(len(like), -1), document + part[listed]]),
+        np.concatenate([np.zeros(len(like), dtype=np.bool_), is_new]),
+    )
+    is_known = first < len(like)
+    piece = len(known) + np.cumsum(~is_known) - 1
+    piece[is_known] = like[first[is_known]]
     of_every = np.full(len(every), -1, dtype=np.int64)
-    of_every[listed] = number
+    of_every[listed] = piece[number[len(like) :]]
+    first = first[~is_known] - len(like)
     source = listed[first]
-    calls, tool_of_call = _calls(inputs, every)
+    calls, tool_of_call, id_of_call = _calls(inputs, every, known)
     ends = np.cumsum([len(items), len(restated)])
     letter, tool, call = every.kind[source], every.tool[source], calls[: len(every)][source]
     kind, tool = owners(letter, tool, call, tool_of_call)
@@ -87,8 +109,11 @@ def identify(inputs: Inputs, lineage: Lineage) -> Pieces:
         every.weight[source], every.digits[source], every.is_server[source], every.is_deferred[source],
         np.where(every.is_image[source], 1, np.where(every.is_document[source], 2, 0)),
         tool, call, np.where(letter == D, every.id[source], -1), every.code[source], every.p[source],
-        calls[len(every) :], calls[ends[1] : len(every)], tool_of_call,
+        calls[len(every) :], calls[ends[1] : len(every)], tool_of_call, id_of_call,
     )  # fmt: skip
+    if len(known):
+        for name in PIECE_COLUMNS:
+            setattr(found, name, np.concatenate([getattr(known, name), getattr(found, name)]))
     _find_definitions(found)
     return found
 
@@ -164,20 +189,27 @@ def _earliest(number: Ints, document: Ints, count: int) -> Ints:
     return found
 
 
-def _calls(inputs: Inputs, items: Items) -> tuple[Ints, Ints]:
-    """Numbers of calls for items and for the rows of calls, and the tool of each."""
+def _calls(inputs: Inputs, items: Items, known: Pieces) -> tuple[Ints, Ints, Ints]:
+    """Numbers of calls for items and for the rows of calls, the tool of each, and what identifies it."""
     calls: Calls = inputs.calls
     is_call = ((items.kind == C) | (items.kind == R)) & (items.id >= 0) & ~items.is_copy
     id_ = np.concatenate([np.where(is_call, items.id, -1), calls.id])
     session = np.concatenate([inputs.prompts.session[items.p], calls.session])
-    key = np.where(id_ >= 0, session * max(len(inputs.ids), 1) + id_, -1)
-    known, number = np.unique(key, return_inverse=True)
-    number = number.ravel() - (1 if len(known) and known[0] == -1 else 0)
-    number[key < 0] = -1
-    count = int(number.max()) + 1 if len(number) else 0
+    key = np.concatenate([known.id_of_call, np.where(id_ >= 0, session * _WIDE + id_, -1)])
+    keys, first, place = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(np.where(keys >= 0, first, len(key)), kind="stable")  # those that are known keep their numbers
+    of_key = np.empty(len(keys), dtype=np.int64)
+    of_key[order] = np.arange(len(keys))
+    of_key[keys < 0] = -1
+    number = of_key[place.ravel()][len(known.id_of_call) :]
+    count = int(np.count_nonzero(keys >= 0))
     tool = np.full(count, -1, dtype=np.int64)
     said = np.flatnonzero(is_call & (items.kind == C) & (items.tool >= 0))[::-1]
     tool[number[said]] = items.tool[said]
     ran = np.flatnonzero(calls.id >= 0)[::-1]
     tool[number[len(items) + ran]] = calls.tool[ran]
-    return number, tool
+    held = tool[: known.call_count]
+    if ((held >= 0) & (held != known.tool_of_call)).any():
+        raise NotAlone("a call is of another tool than was known")
+    held[:] = known.tool_of_call
+    return number, tool, keys[order][:count]

@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from .arrays import mixed
 from .model import PROMPT_RATES, RATES, Flags, Ints
 
 MAX_CHARS: Final = 2**25
@@ -104,6 +105,8 @@ class Calls:
     argument_chars: Ints
     result_chars: Ints
     raw_result_chars: Ints
+    is_described: Flags
+    """Whether the prompt whose answer asked for it has evidence."""
 
     def __len__(self) -> int:
         return len(self.session)
@@ -122,6 +125,10 @@ class Inputs(NamedTuple):
     models: list[str | None]
     names: pa.Table
     """What the ledger says of each prompt."""
+    price_models: pa.ChunkedArray
+    """What each prompt is priced as."""
+    call_names: pa.Table
+    """The ids of the calls, of their spans and of their traces."""
 
 
 def read(con: duckdb.DuckDBPyConnection, query: Callable[[str], str], sessions: Sequence[str]) -> Inputs:
@@ -136,14 +143,13 @@ def read(con: duckdb.DuckDBPyConnection, query: Callable[[str], str], sessions: 
     )
     ids, (item_ids, call_ids, versions) = _codes(items["id"], calls["id"], calls["version"])
     prompts.compressed_tool = compressed
-    part = _ints(items["part"])
-    every = Items(
+    part, asked = _ints(items["part"]), _ints(calls["p"])
+    every = coded(
         _ints(items["p"]), _ints(items["n"]), _flags(items["is_copy"]), _ints(items["copied_from"]),
         _ints(items["copied"]), _ints(items["kind"]), _ints(items["chars"]), item_tools, item_ids,
         _flags(items["is_image"]), _flags(items["is_document"]), _flags(items["is_server"]),
-        _flags(items["is_deferred"]),
+        _flags(items["is_deferred"]), _flags(items["is_error"]),
         _ints(items["extra_bytes"]), _ints(items["weight"]), _ints(items["digits"]),
-        items["code"].to_numpy().view(np.int64),
     )  # fmt: skip
     return Inputs(
         prompts,
@@ -151,14 +157,31 @@ def read(con: duckdb.DuckDBPyConnection, query: Callable[[str], str], sessions: 
         every.take(part == 1),
         every.take(part == 2),
         Calls(
-            _ints(calls["session"]), _ints(calls["row_id"]), call_ids, call_tools, versions, _ints(calls["p"]),
+            _ints(calls["session"]), _ints(calls["row_id"]), call_ids, call_tools, versions, asked,
             _ints(calls["started_us"]), _ints(calls["argument_chars"]), _ints(calls["result_chars"]),
             _ints(calls["raw_result_chars"]),
+            (asked >= 0) & prompts.has_evidence[asked] if len(asked) else asked > 0,
         ),
         tools,
         ids,
         con.sql(query("models")).to_arrow_table()["model"].to_pylist(),
         con.sql(query("names")).to_arrow_table(),
+        table["price_model"],
+        calls.select(["trace_id", "span_id", "id"]),
+    )  # fmt: skip
+
+
+def coded(
+    p: Ints, n: Ints, is_copy: Flags, copied_from: Ints, copied: Ints, kind: Ints, chars: Ints, tool: Ints, id_: Ints,
+    is_image: Flags, is_document: Flags, is_server: Flags, is_deferred: Flags, is_error: Flags, extra_bytes: Ints,
+    weight: Ints, digits: Ints,
+) -> Items:  # fmt: skip
+    """Items, with a code for all that makes two of them the same segment."""
+    flags = is_image + 2 * is_document + 4 * is_server + 8 * is_deferred + 16 * is_error
+    code = mixed(kind, chars, tool, id_, flags, extra_bytes, weight, digits)
+    return Items(
+        p, n, is_copy, copied_from, copied, kind, chars, tool, id_, is_image, is_document, is_server, is_deferred,
+        extra_bytes, weight, digits, code,
     )  # fmt: skip
 
 

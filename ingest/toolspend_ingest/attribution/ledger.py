@@ -69,6 +69,14 @@ class Ledger:
     """In how many billed prompts the use or the result of each call lay."""
     sent_chars: Ints
     """Characters of each call's result when it was first sent."""
+    booked: Booked
+
+
+class Booked(NamedTuple):
+    """What prompts leave to those that follow them, by piece: the version of its tool, and whether it was billed."""
+
+    version: Ints
+    is_billed: Flags
 
 
 class _Parts(NamedTuple):
@@ -84,8 +92,8 @@ class _Parts(NamedTuple):
     """What `owner` numbers: pieces, then the overhead and what is unattributed."""
 
 
-def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
-    """The ledger of these prompts."""
+def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None) -> Ledger:
+    """The ledger of these prompts; with what is `known` from prompts before them."""
     prompts = contexts.inputs.prompts
     versions = _Versions(contexts)
     priced = is_priced(prompts)
@@ -94,7 +102,7 @@ def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
     listed = contexts.lineage.by_rank
     listed = listed[prompts.is_billed[listed] & (prompts.compressed_tool[listed] < 0)]
     billed = np.maximum(prompts.billed[listed], 0) - prompts.compaction[listed, :4]
-    parts, times_sent, sent_chars = _lay_out(contexts, shares, listed, billed, versions)
+    parts, times_sent, sent_chars, booked = _lay_out(contexts, shares, listed, billed, versions, known)
     loose = _loose(contexts, shares, versions, listed, billed, parts)
     # Few owners have many parts: found among the pieces, which are fewer.
     key, owners = _owners(
@@ -109,7 +117,7 @@ def keep_ledger(contexts: Contexts, shares: Shares) -> Ledger:
     every = _without_nothing(every)
     rows = _rows(every, len(owners.kind))
     cost = sums(every.cost, every.p, len(prompts))
-    return Ledger(contexts, owners, every, rows, priced, cost, times_sent, sent_chars)
+    return Ledger(contexts, owners, every, rows, priced, cost, times_sent, sent_chars, booked)
 
 
 class _Versions:
@@ -137,8 +145,8 @@ class _Versions:
 
 
 def _lay_out(
-    contexts: Contexts, shares: Shares, listed: Ints, billed: Ints, versions: _Versions
-) -> tuple[_Parts, Ints, Ints]:
+    contexts: Contexts, shares: Shares, listed: Ints, billed: Ints, versions: _Versions, known: Booked | None
+) -> tuple[_Parts, Ints, Ints, Booked]:
     """The parts of the billed prompts in the order of the prompts and of what lies in them."""
     pieces = contexts.pieces
     listed_has = billed.sum(axis=1) > 0
@@ -147,7 +155,10 @@ def _lay_out(
     size = shares.elements[element]
     is_in = (size > 0) & listed_has[owner]
     first_billed = np.zeros(len(element), dtype=np.bool_)
-    present = np.flatnonzero(is_in)
+    was_billed = np.zeros(len(pieces), dtype=np.bool_)
+    if known is not None:
+        was_billed[: len(known.is_billed)] = known.is_billed
+    present = np.flatnonzero(is_in & ~was_billed[piece])
     _, where = np.unique(piece[present], return_index=True)
     first_billed[present[where]] = True
     first_billed &= ~(m.IS_WRITTEN[pieces.letter[piece]] | contexts.is_blank[piece])
@@ -155,6 +166,9 @@ def _lay_out(
     version_of = pieces.version.copy()
     of_tools = np.flatnonzero((pieces.kind == m.USE) | (pieces.kind == m.RESULT))
     version_of[of_tools] = versions.find(pieces.born[of_tools], pieces.tool[of_tools])
+    if known is not None:
+        version_of[: len(known.version)] = known.version
+    was_billed[piece[present]] = True
 
     # The hidden prompt first, each piece after what begins its message, then the rest.
     tails, tail_owner = _tails(contexts, listed)
@@ -215,7 +229,8 @@ def _lay_out(
     results = of_call[(pieces.letter[piece[of_call]] == R) & first_billed[of_call]]
     sent_chars = sums(pieces.chars[piece[results]], pieces.call[piece[results]], pieces.call_count)
     prompt = np.repeat(np.arange(len(listed)), length)
-    return _Parts(prompt, sizes, owners, basis, is_first, call, owned), times_sent, sent_chars
+    parts = _Parts(prompt, sizes, owners, basis, is_first, call, owned)
+    return parts, times_sent, sent_chars, Booked(version_of, was_billed)
 
 
 def _passes(total: Ints, explained: Ints, server_results: Ints) -> Ints:

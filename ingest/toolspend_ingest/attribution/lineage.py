@@ -13,7 +13,7 @@ import numpy as np
 
 from .arrays import running, spans
 from .inputs import MAX_CHARS, Calls, Inputs, Items, Prompts, is_broken
-from .model import OTHER, C, Flags, Ints, R
+from .model import OTHER, C, Flags, Ints, NotAlone, R
 
 MAX_PIECES: Final = 100_000
 """Longer prompts are cut: a million tokens are some thousand blocks."""
@@ -72,6 +72,30 @@ def trace(inputs: Inputs) -> Lineage:
         prompts.has_delta & ~prompts.is_base_stated,
         is_lost & (base >= 0),
         is_inferred,
+    )
+
+
+def follow(inputs: Inputs, known: Lineage) -> Lineage:
+    """The lineage of known prompts of a session and of those that follow them, one after the other."""
+    prompts, count = inputs.prompts, len(known.base)
+    new = np.arange(count, len(prompts))
+    is_broken_off = is_broken(prompts)[new] | ~prompts.has_evidence[new]
+    if is_broken_off.any():
+        raise NotAlone("evidence of a request is missing")
+    starts, ends = _bounds(inputs.delta, len(prompts))
+    no = np.zeros(len(new), dtype=np.bool_)
+    return Lineage(
+        np.concatenate([known.base, prompts.base[new]]),
+        np.concatenate([known.rank, known.rank[-1] + 1 + new - count]),
+        np.arange(len(prompts)),
+        np.array([-known.rank[0]]),
+        [new[place : place + 1] for place in range(len(new))],
+        inputs.delta,
+        starts,
+        ends,
+        np.concatenate([known.is_keyframe, prompts.has_delta[new] & ~prompts.is_base_stated[new]]),
+        np.concatenate([known.has_stand_in, no]),
+        np.concatenate([known.is_inferred, no]),
     )
 
 

@@ -57,3 +57,7 @@ KIND_OF_LETTER: Final = np.array(
 )
 IS_WRITTEN: Final = np.isin(np.arange(BLANK + 1), (A, T, C, K))
 """What the model wrote: first sent as output, so that in a prompt it is always a re-sending."""
+
+
+class NotAlone(Exception):
+    """A request that cannot be worked out without the rest of its session."""

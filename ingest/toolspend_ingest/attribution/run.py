@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from . import model as m
 from .breaks import Breaks, find_breaks
-from .calls import UNKNOWN, account, densities, totals
+from .calls import UNKNOWN, CallColumns, CallTotals, account, definitions, densities, totals
 from .causes import CAUSES
 from .contexts import Contexts, read_contexts
+from .densities import is_settled
+from .growth import Growth
 from .inputs import read
+from .known import Step, can_go_on, go_on, keep
 from .ledger import Ledger, keep_ledger
-from .savings import CompressionRow, SelectionRow, compressions, selections
+from .losses import suspects
+from .memory import Memory
+from .model import NotAlone
+from .savings import CompressionRow, Savings, SelectionRow, cost_of
 from .shares import share
 
+_MOST_ALONE: Final = 4
 _REQUESTS_PER_BATCH: Final = 10_000
 """Bounds the memory: some 40 KB a request of 50 pieces."""
 
@@ -37,27 +46,59 @@ def queries() -> dict[str, str]:
     return {name[:-4]: query(name[:-4]) for name in sorted(entries) if name.endswith(".sql")}
 
 
-def attribute_sessions(con: duckdb.DuckDBPyConnection, session_ids: Sequence[str]) -> None:
+def attribute_sessions(
+    con: duckdb.DuckDBPyConnection, session_ids: Sequence[str], memory: Memory | None = None,
+    growths: Mapping[str, Growth] = MappingProxyType({}),
+) -> None:  # fmt: skip
     """Make the ledger of these sessions again, and the tokens and costs of their requests, calls and compressions.
 
-    Runs within the transaction that is open on `con`. The result depends on the rows of the sessions alone.
+    Runs within the transaction that is open on `con`. The result depends on the rows of the sessions alone. A session
+    that is known, and of which `growths` says what it got since, is only added to where that comes to the same.
     """
-    sessions = sorted(set(session_ids))
+    memory = Memory(0) if memory is None else memory
+    sessions = [each for each in sorted(set(session_ids)) if not _goes_on(con, each, memory, growths.get(each))]
     if not sessions:
         return
     con.execute(query("delete_ledger"), {"sessions": sessions})
     con.execute(query("delete_breaks"), {"sessions": sessions})
-    for some in _batches(con, sessions):
+    for some in _batches(con, sessions, is_kept=memory.limit > 0):
         con.execute(query("create_prompts"), {"sessions": some})
         contexts = read_contexts(read(con, query, some))
         shares = share(contexts)
-        _write(con, keep_ledger(contexts, shares), some)
-        _write_breaks(con, find_breaks(con, query, contexts, shares), contexts)
+        ledger = keep_ledger(contexts, shares)
+        pairs, billed = suspects(contexts)
+        total, columns, savings = _write(con, ledger, some)
+        _write_breaks(con, find_breaks(con, query, contexts, shares, pairs, billed), contexts)
+        if len(some) == 1 and memory.limit and can_go_on(contexts.inputs):
+            memory.keep(some[0], keep(contexts, shares, ledger, columns, total, savings))
+            memory.find_edges(con, query("edges"), contexts.inputs.price_models)
     con.execute("drop table if exists attributed_prompts")
 
 
-def _batches(con: duckdb.DuckDBPyConnection, sessions: Sequence[str]) -> Iterator[list[str]]:
+def _goes_on(con: duckdb.DuckDBPyConnection, session: str, memory: Memory, growth: Growth | None) -> bool:
+    """Whether a session was known, and what it got could be worked out alone."""
+    known = memory.take(session)
+    if known is None or growth is None:
+        return False
+    try:
+        step = go_on(known, growth, memory.edges)
+    except NotAlone:
+        return False
+    _write_step(con, session, step)
+    memory.keep(session, step.known)
+    memory.steps += 1
+    return True
+
+
+def _batches(con: duckdb.DuckDBPyConnection, sessions: Sequence[str], *, is_kept: bool) -> Iterator[list[str]]:
+    """Sessions to attribute together; a few long ones alone, so that they can be kept."""
     counts = dict(con.execute(query("sessions"), {"sessions": list(sessions)}).fetchall())
+    long = [session for session in sessions if is_settled(counts.get(session, 0))]
+    if is_kept and len(long) <= _MOST_ALONE:
+        yield from ([session] for session in long)
+        sessions = [session for session in sessions if session not in long]
+        if not sessions:
+            return
     batch: list[str] = []
     requests = 0
     for session in sessions:
@@ -69,12 +110,47 @@ def _batches(con: duckdb.DuckDBPyConnection, sessions: Sequence[str]) -> Iterato
     yield batch
 
 
-def _write(con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[str]) -> None:
-    inputs = ledger.contexts.inputs
-    prompts = inputs.prompts
-    total = totals(ledger)
-    density = densities(ledger, total)
-    rows, owners = ledger.rows, ledger.owners
+def _write_step(con: duckdb.DuckDBPyConnection, session: str, step: Step) -> None:
+    """Adds what is new, and changes what has grown."""
+    ledger, contexts = step.ledger, step.contexts
+    inputs, keys = contexts.inputs, step.known.call_keys
+    if len(ledger.rows.p):
+        _write_ledger(con, ledger)
+    new = np.arange(step.first_new, len(inputs.prompts))
+    if len(new):
+        is_known = ledger.is_priced & inputs.prompts.is_billed
+        named = inputs.names.slice(step.first_new).select(["trace_id", "request_id"])
+        costs = pa.array(ledger.cost[new], mask=~is_known[new])
+        named = named.append_column("cost_nano", costs).append_column("is_priced", pa.array(ledger.is_priced[new]))
+        _apply(con, "set_costs_of_requests", {"session": session}, attributed_requests=named)
+    if len(step.changed):
+        table = _columns(step.known.columns, step.changed)
+        for place, name in enumerate(("trace_id", "span_id", "tool_call_id")):
+            table = table.append_column(
+                name, pa.array([keys[call][place] for call in step.changed.tolist()], pa.string())
+            )
+        _apply(con, "set_costs_of_calls", {"session": session}, attributed_calls=table)
+    saved, chosen = step.savings
+    if saved:
+        table = _named(saved, CompressionRow._fields)
+        _apply(con, "set_savings_of_compressions", {"session": session}, attributed_compressions=table)
+    if chosen:
+        table = _named(chosen, SelectionRow._fields)
+        _apply(con, "set_tokens_of_selections", {"session": session}, attributed_selections=table)
+    if len(step.pairs):
+        names = inputs.names.append_column("p", pa.array(np.arange(len(inputs.prompts))))
+        _apply(con, "create_last_prompts", last_prompts=names)
+        _write_breaks(con, find_breaks(con, query, contexts, step.shares, step.pairs, step.billed), contexts)
+        con.execute("drop table attributed_prompts")
+
+
+def _columns(columns: CallColumns, places: m.Ints) -> pa.Table:
+    named = zip(columns._fields, columns, strict=True)
+    return pa.table({name: pa.array(column[places], mask=column[places] == UNKNOWN) for name, column in named})
+
+
+def _write_ledger(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    inputs, rows, owners = ledger.contexts.inputs, ledger.rows, ledger.owners
     names = zip(inputs.names.column_names, inputs.names.columns, strict=True)
     table = {
         **{name: _coded(rows.p, column.combine_chunks()) for name, column in names},
@@ -88,6 +164,17 @@ def _write(con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[st
         "basis": _coded(rows.basis, m.BASES),
     }
     _apply(con, "insert_ledger", attributed_rows=pa.table(table))
+
+
+def _write(
+    con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[str]
+) -> tuple[CallTotals, CallColumns, Savings]:
+    """Writes what the sessions came to; gives what calls, compressions and selections did."""
+    _write_ledger(con, ledger)
+    inputs = ledger.contexts.inputs
+    prompts = inputs.prompts
+    total = totals(ledger)
+    density = densities(ledger.contexts, total, definitions(ledger))
     is_request = prompts.row_id >= 0
     is_known = (ledger.is_priced & prompts.is_billed)[is_request]
     requests = {
@@ -96,19 +183,18 @@ def _write(con: duckdb.DuckDBPyConnection, ledger: Ledger, sessions: Sequence[st
         "is_priced": pa.array(ledger.is_priced[is_request]),
     }
     _apply(con, "update_requests", attributed_requests=pa.table(requests))
-    calls = account(ledger, total)
+    calls = account(ledger.contexts, total)
     if len(calls.row_id):
-        columns = zip(calls._fields, calls, strict=True)
-        table = pa.table({name: pa.array(column, mask=column == UNKNOWN) for name, column in columns})
-        _apply(con, "update_calls", attributed_calls=table)
-    found = con.execute(query("compressions"), {"sessions": list(sessions)}).fetchall()
-    if found:
-        table = _table(compressions(found, ledger, total, density), CompressionRow._fields)
-        _apply(con, "update_compressions", attributed_compressions=table)
-    found = con.execute(query("selections"), {"sessions": list(sessions)}).fetchall()
-    if found:
-        table = _table(selections(found, density), SelectionRow._fields)
-        _apply(con, "update_selections", attributed_selections=table)
+        _apply(con, "update_calls", attributed_calls=_columns(calls, np.arange(len(calls.row_id))))
+    squeezed = con.execute(query("compressions"), {"sessions": list(sessions)}).fetchall()
+    costed = [(*row[:-3], cost_of(ledger, row[-3]), *row[-2:]) for row in squeezed]
+    chosen = con.execute(query("selections"), {"sessions": list(sessions)}).fetchall()
+    savings = Savings(costed, chosen, [], []).again(ledger.contexts, total, density)
+    if costed:
+        _apply(con, "update_compressions", attributed_compressions=_table(savings.saved, CompressionRow._fields))
+    if chosen:
+        _apply(con, "update_selections", attributed_selections=_table(savings.chosen, SelectionRow._fields))
+    return total, calls, savings
 
 
 def _write_breaks(con: duckdb.DuckDBPyConnection, breaks: Breaks, contexts: Contexts) -> None:
@@ -141,11 +227,21 @@ def _table(rows: Sequence[tuple[int | None, ...]], names: Sequence[str]) -> pa.T
     return pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
 
 
-def _apply(con: duckdb.DuckDBPyConnection, name: str, **relations: Any) -> None:
+def _named(rows: Sequence[tuple[Any, ...]], fields: Sequence[str]) -> pa.Table:
+    """Rows of ids and numbers; `fields` begins with the number of the row, which has no use here."""
+    trace_ids, span_ids, *columns = zip(*rows, strict=True)
+    ids = {"trace_id": pa.array(trace_ids, pa.string()), "span_id": pa.array(span_ids, pa.string())}
+    numbers = {name: pa.array(column, pa.int64()) for name, column in zip(fields[1:], columns, strict=True)}
+    return pa.table({**ids, **numbers})
+
+
+def _apply(
+    con: duckdb.DuckDBPyConnection, name: str, params: Mapping[str, Any] | None = None, **relations: Any
+) -> None:
     for relation, table in relations.items():
         con.register(relation, table)
     try:
-        con.execute(query(name))
+        con.execute(query(name), params)
     finally:
         for relation in relations:
             con.unregister(relation)

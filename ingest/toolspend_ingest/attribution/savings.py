@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .calls import DEFAULT_TOKENS_PER_CHAR, CallTotals, Density
+from .contexts import Contexts
 from .ledger import Ledger
 
 
@@ -28,10 +29,10 @@ class SelectionRow(NamedTuple):
 
 
 def compressions(
-    rows: Iterable[Sequence[Any]], ledger: Ledger, total: CallTotals, density: Density
+    rows: Iterable[Sequence[Any]], contexts: Contexts, total: CallTotals, density: Density
 ) -> list[CompressionRow]:
-    """One row a compression of `compressions.sql`."""
-    inputs, pieces = ledger.contexts.inputs, ledger.contexts.pieces
+    """One row a compression of `compressions.sql`, with its cost in place of its prompts."""
+    inputs, pieces = contexts.inputs, contexts.pieces
     calls = inputs.calls
     numbers = {
         (session, inputs.ids[id_]): (number, inputs.tools[tool])
@@ -48,16 +49,15 @@ def compressions(
         if value > 0
     }
     found = []
-    for session, row_id, tool, call_id, chars_before, chars_after, prompts in rows:
+    for session, row_id, tool, call_id, chars_before, chars_after, cost, *_ in rows:
         number, called = numbers.get((session, call_id), (-1, None))
         each = known.get((session, tool or called), DEFAULT_TOKENS_PER_CHAR)
         before, after = (None if chars is None else round(chars * each) for chars in (chars_before, chars_after))
-        cost = _cost(ledger, prompts)
-        found.append(CompressionRow(row_id, before, after, cost, _saved(ledger, total, number, before, after, cost)))
+        found.append(CompressionRow(row_id, before, after, cost, _saved(total, number, before, after, cost)))
     return found
 
 
-def _cost(ledger: Ledger, prompts: Iterable[int]) -> int | None:
+def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
     """Nano-dollars of the model requests beneath a compression; None where one of them has no known cost."""
     billed, cost = ledger.contexts.inputs.prompts.is_billed, 0
     for p in prompts:
@@ -67,9 +67,32 @@ def _cost(ledger: Ledger, prompts: Iterable[int]) -> int | None:
     return cost
 
 
-def _saved(
-    ledger: Ledger, total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None
-) -> int | None:
+class Savings(NamedTuple):
+    """The compressions, with their costs, and the selections of a session as they were read, and what they came to."""
+
+    compressions: list[Sequence[Any]]
+    selections: list[Sequence[Any]]
+    saved: list[CompressionRow]
+    chosen: list[SelectionRow]
+
+    def again(self, contexts: Contexts, total: CallTotals, density: Density) -> Savings:
+        """What they come to now."""
+        saved = compressions(self.compressions, contexts, total, density) if self.compressions else []
+        return self._replace(saved=saved, chosen=selections(self.selections, density))
+
+    def changes(self, before: Savings) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+        """Of both, those that came to something else before, or were not there: the ids of trace and span, and what."""
+        found: list[list[tuple[Any, ...]]] = []
+        for rows, now, was in (
+            (self.compressions, self.saved, before.saved), (self.selections, self.chosen, before.chosen),
+        ):  # fmt: skip
+            known = [*(row[1:] for row in was), *(None,) * (len(now) - len(was))]
+            pairs = zip(rows, now, known, strict=True)
+            found.append([(*row[-2:], *values[1:]) for row, values, old in pairs if values[1:] != old])
+        return found[0], found[1]
+
+
+def _saved(total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None) -> int | None:
     """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
     if number < 0 or before is None or after is None or cost is None or total.has_unpriced[number]:
         return None
@@ -80,7 +103,7 @@ def _saved(
 def selections(rows: Iterable[Sequence[Any]], density: Density) -> list[SelectionRow]:
     """One row a selection of `selections.sql`."""
     found = []
-    for session, row_id, offered, avoided in rows:
+    for session, row_id, offered, avoided, *_ in rows:
         each = float(density.definitions[session]) if 0 <= session < len(density.definitions) else 0.0
         each = each or DEFAULT_TOKENS_PER_CHAR
         found.append(

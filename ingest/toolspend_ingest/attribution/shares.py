@@ -16,7 +16,7 @@ from . import model as m
 from .arrays import running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn
-from .model import IS_WRITTEN, MICRO, Ints, K, R, T, U
+from .model import IS_WRITTEN, MICRO, Flags, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -37,20 +37,37 @@ class Shares:
     message: Ints
     residual: Ints
     """What the bill has beyond all pieces."""
+    sizes: Sizes
 
 
-def share(contexts: Contexts) -> Shares:
-    """The sizes of every prompt's pieces."""
-    return _Sharing(contexts).run()
+@dataclass(slots=True)
+class Sizes:
+    """What prompts leave to those that follow them: of pieces in the models of their sessions, of prompts, elements."""
+
+    size: Ints
+    basis: Ints
+    is_sized: Flags
+    gap: Ints
+    residual: Ints
+    has_gone: Flags
+    is_gone: Flags
+
+
+def share(contexts: Contexts, known: Shares | None = None) -> Shares:
+    """The sizes of every prompt's pieces; where the shares of the first prompts are `known`, those of the rest too."""
+    return _Sharing(contexts, known).run()
 
 
 class _Sharing:
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: Contexts, known: Shares | None) -> None:
         prompts, lineage = contexts.inputs.prompts, contexts.lineage
         self.contexts = contexts
-        self.tokens = _measured(contexts)
+        self.tokens = measured(contexts)
         self.anchor = _anchors(contexts, self.tokens)
-        self.densities = learn(contexts, self.tokens, self.anchor)
+        if known is None:
+            self.densities = learn(contexts, self.tokens, self.anchor)
+        else:
+            self.densities = known.densities.of_more(contexts)
         groups = self.densities.session
         # A piece has a size for each model of its session.
         models = np.bincount(groups, minlength=int(prompts.session.max()) + 1 if len(prompts) else 0)
@@ -72,7 +89,14 @@ class _Sharing:
         self.hidden = np.where(has_tools(contexts), self.densities.hidden[self.densities.group_of], 0) + REQUEST
         self.written = np.maximum(prompts.output - prompts.compaction[:, 4], 0)
         self.base = lineage.base
+        if known is not None:
+            self._go_on(known.sizes)
         self._size_summaries()
+
+    def _go_on(self, known: Sizes) -> None:
+        for name in Sizes.__slots__:
+            held = getattr(known, name)
+            getattr(self, name)[: len(held)] = held
 
     def run(self) -> Shares:
         """Sizes the prompts in the order in which they were put together."""
@@ -250,7 +274,8 @@ class _Sharing:
         is_poor = ~contexts.is_whole[owner] | contexts.lineage.is_inferred[owner]
         bases[is_poor] = m.INFERRED
         bases[contexts.pieces.kind[contexts.pool] == m.UNATTRIBUTED] = m.UNKNOWN
-        return Shares(densities, sizes, bases, self.hidden, densities.message[densities.group_of], self.residual)
+        left = Sizes(self.size, self.basis, self.is_sized, self.gap, self.residual, self.has_gone, self.is_gone)
+        return Shares(densities, sizes, bases, self.hidden, densities.message[densities.group_of], self.residual, left)
 
     def _clear(self, sizes: Ints) -> None:
         """Takes out of prompts what the provider says that it left out, the oldest results and thinking first."""
@@ -273,7 +298,7 @@ class _Sharing:
             sizes[place[out]] = split(sizes[place[out]], starts, left[owner[out][starts]])
 
 
-def _measured(contexts: Contexts) -> Ints:
+def measured(contexts: Contexts) -> Ints:
     """The tokens of each prompt where the bill states them, else -1: some requests bill more than their prompt."""
     inputs = contexts.inputs
     prompts = inputs.prompts

@@ -33,7 +33,9 @@ select
     compressions.tool_call_id,
     compressions.chars_before,
     compressions.chars_after,
-    coalesce(list_sort(list(distinct asked.p) filter (where asked.p is not null)), []) as prompts
+    coalesce(list_sort(list(distinct asked.p) filter (where asked.p is not null)), []) as prompts,
+    compressions.trace_id,
+    compressions.span_id
 from compressions
 inner join sessions on compressions.session_id = sessions.session_id
 left join asked on compressions.trace_id = asked.trace_id and compressions.span_id = asked.ancestor

@@ -139,6 +139,7 @@ merged as (
         bills.row_id,
         bills.service,
         bills.model,
+        bills.price_model,
         bills.compressed_tool,
         bills.stop_reason,
         coalesce(bills.is_billed, false) as is_billed,

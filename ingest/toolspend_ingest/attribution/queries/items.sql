@@ -114,14 +114,11 @@ select
     coalesce(contains(segment[5], 'p'), false) as is_document,
     coalesce(contains(segment[5], 's'), false) as is_server,
     coalesce(contains(segment[5], 'l'), false) as is_deferred,
+    coalesce(contains(segment[5], 'e'), false) as is_error,
     greatest(
         least(coalesce(try_cast(segment[6] as bigint), 0), 134217728) - coalesce(second_number, 0), 0
     ) as extra_bytes,
     greatest(least(coalesce(try_cast(segment[7] as bigint), 0), 33554432), 0) as weight,
-    greatest(least(coalesce(try_cast(segment[8] as bigint), 0), 33554432), 0) as digits,
-    hash(
-        session, segment[1], second_number, nullif(segment[3], ''), nullif(segment[4], ''), segment[5],
-        segment[6], segment[7], segment[8]
-    ) as code
+    greatest(least(coalesce(try_cast(segment[8] as bigint), 0), 33554432), 0) as digits
 from split
 order by part, p, n, item

@@ -36,6 +36,7 @@ select
     price_cache_write_5m,
     price_input,
     price_output,
-    price_fee
+    price_fee,
+    price_model
 from attributed_prompts
 order by p

@@ -3,7 +3,9 @@ select
     coalesce(sessions.session, -1) as session,
     tool_selections.rowid as row_id,
     tool_selections.offered_chars,
-    tool_selections.avoided_chars
+    tool_selections.avoided_chars,
+    tool_selections.trace_id,
+    tool_selections.span_id
 from tool_selections
 left join (
     select distinct

@@ -1,0 +1,8 @@
+-- One row per trace, with the number of its spans.
+select
+    trace_id,
+    count(*) as spans
+from spans
+where trace_id in (select unnest(cast(? as varchar[])))
+group by trace_id
+order by trace_id

@@ -1,0 +1,188 @@
+"""Sessions that go on: what is added to what is known is what computing all of it gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from simulator import Simulated
+from toolspend_ingest import Store
+from toolspend_ingest.attribution import densities
+from toolspend_ingest.attribution import run as attribution
+from toolspend_ingest.decode import decode
+from toolspend_ingest.spans import SpanBatch, SpanRow
+
+Simulate = Callable[[str, int], Simulated]
+Rows = dict[str, list[tuple[Any, ...]]]
+SHAPES = (
+    "cached", "changing_tools", "compressed", "context_edits", "deferred_tools", "edited", "expiring", "flaky",
+    "forked", "images", "multi_model", "resumed", "server_compaction", "subagents", "thinking", "web_search",
+)  # fmt: skip
+NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
+SETTLED = 8
+"""Requests after which sessions can be added to, here: simulated ones are short."""
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Store]]:
+    """Gives the one store without spans, of which nothing is known, where sessions settle early."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(densities, "ALL_EQUATIONS", SETTLED)
+        with Store.open(folder / "toolspend.duckdb", prices_file=folder / "none.toml") as store:
+
+            def empty() -> Store:
+                cursor = store.cursor()
+                for table in tables(store):
+                    cursor.execute(f"delete from {table}")
+                store.rederive()
+                return store
+
+            yield empty
+
+
+def tables(store: Store) -> list[str]:
+    found = store.cursor().execute("select table_name from duckdb_tables() where not temporary").fetchall()
+    return sorted({row[0] for row in found} - NOT_DERIVED)
+
+
+def derived(store: Store) -> Rows:
+    """All rows of the spans and of every table that follows from them, in an order of their own."""
+    cursor = store.cursor()
+    return {table: cursor.execute(f"select * from {table} order by all").fetchall() for table in tables(store)}
+
+
+def spans_of(session: Simulated) -> list[SpanRow]:
+    """The spans in the order in which they ended; a batch of tools ends after them."""
+    found = [span for payload in session.payloads for span in decode(payload, "protobuf").spans]
+    return sorted(found, key=lambda span: (span.ended_at, span.name == "execute_tools", span.span_id))
+
+
+def load(store: Store, spans: Sequence[SpanRow]) -> None:
+    store.append(SpanBatch(spans), "test", "test", None)
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(shape=st.sampled_from(SHAPES), seed=st.integers(1, 2), dice=st.integers(0, 2**32).map(random.Random))
+def test_what_is_added_is_what_all_of_it_gives(
+    shape: str, seed: int, dice: random.Random, simulated: Simulate, stores: Callable[[], Store]
+) -> None:
+    """Spans as they come, some late, some twice, some never: each table is as if all were computed again."""
+    spans = spans_of(simulated(shape, seed))
+    for _ in range(dice.choice((0, 0, 1, 2))):
+        place = dice.randrange(len(spans))
+        match dice.choice(("late", "twice", "never")):
+            case "late":
+                spans.insert(min(place + dice.randint(1, 40), len(spans)), spans.pop(place))
+            case "twice":
+                spans.insert(min(place + dice.randint(1, 40), len(spans)), spans[place])
+            case _:
+                spans.pop(place)
+    store = stores()
+    begin = 0
+    while begin < len(spans):
+        end = begin + (dice.choice((1, 1, 2, 3, 5, 8)) if begin else len(spans) // 3)
+        load(store, spans[begin:end])
+        begin = end
+        if dice.random() < 0.03:
+            assert_whole(store)
+    assert_whole(store)
+
+
+def assert_whole(store: Store) -> None:
+    found = derived(store)
+    store.rederive()
+    assert found == derived(store)
+
+
+@pytest.mark.parametrize("shape", ["cached", "forked", "thinking", "expiring"])
+def test_a_session_that_only_goes_on_is_added_to(shape: str, simulated: Simulate, stores: Callable[[], Store]) -> None:
+    """Every load is derived alone, and attributed alone but where densities are due to be learned again."""
+    spans = spans_of(simulated(shape, 1))
+    store = stores()
+    first = len(spans) // 2
+    load(store, spans[:first])
+    derived_before, attributed_before = store.went_on
+    due = 0
+    for span in spans[first:]:
+        counted = requests(store)
+        load(store, [span])
+        due += densities.last_equation(counted) != densities.last_equation(requests(store))
+    derived_now, attributed_now = store.went_on
+    assert derived_now - derived_before == len(spans) - first
+    assert attributed_now - attributed_before >= len(spans) - first - due - silent(spans[first:])
+    assert due < 8
+    assert_whole(store)
+
+
+def requests(store: Store) -> int:
+    ((count,),) = store.cursor().execute("select count(*) from llm_requests").fetchall()
+    return int(count)
+
+
+def silent(spans: Sequence[SpanRow]) -> int:
+    """Spans of which no row is made but a batch: nothing of theirs is attributed."""
+    return sum(span.name == "execute_tools" for span in spans)
+
+
+def test_a_failed_load_is_forgotten(
+    simulated: Simulate, stores: Callable[[], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was worked out within a transaction that was rolled back is not built on."""
+    spans = spans_of(simulated("cached", 1))
+    store = stores()
+    half = len(spans) // 2
+    load(store, spans[:half])
+    whole = attribution.attribute_sessions
+
+    def fail(*arguments: Any) -> None:
+        whole(*arguments)
+        raise RuntimeError("the power is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attribution, "attribute_sessions", fail)
+        with pytest.raises(RuntimeError, match="power"):
+            load(store, spans[half : half + 6])
+    load(store, spans[half : half + 1])
+    before = store.went_on
+    for span in spans[half + 1 :]:
+        load(store, [span])
+    assert store.went_on > before
+    assert_whole(store)
+
+
+def test_sessions_beside_each_other_are_added_to(simulated: Simulate, stores: Callable[[], Store]) -> None:
+    """Spans of several sessions in one load: those that go on are added to, whatever the others need."""
+    one, two = spans_of(simulated("cached", 1)), spans_of(simulated("edited", 1))
+    store = stores()
+    load(store, one[: len(one) // 2])
+    before = store.went_on
+    for place in range(20):
+        rest = two[place * 6 : place * 6 + 6]
+        load(store, [*one[len(one) // 2 + place : len(one) // 2 + place + 1], *rest])
+    assert store.went_on[0] - before[0] >= 20
+    assert_whole(store)
+
+
+def test_a_response_that_was_billed_before_is_not_added(simulated: Simulate, stores: Callable[[], Store]) -> None:
+    """A copy of an earlier response, in a trace of its own, is found wherever the first one is."""
+    spans = spans_of(simulated("cached", 1))
+    store = stores()
+    load(store, spans)
+    (copied,) = [span for span in spans if "chat" in span.name or "messages" in span.name][-3:-2]
+    last = spans[-1]
+    load(
+        store, [copied._replace(trace_id="f" * 32, span_id="e" * 16, started_at=last.ended_at, ended_at=last.ended_at)]
+    )
+    assert_whole(store)
+    ids = store.cursor().execute("select response_id from llm_requests where response_id is not null").fetchall()
+    assert len(ids) == len(set(ids))
