@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from . import model as m
-from .arrays import running, spans, split, sums
+from .arrays import lean, running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn
 from .model import IS_WRITTEN, MICRO, Ints, K, R, T, U
@@ -24,6 +24,8 @@ _LEAST: Final = 0.25
 _MOST: Final = 4.0
 """New pieces have between so many times what is expected of them; a growth outside is not theirs alone."""
 _SLACK: Final = 200 * MICRO
+_NOTE: Final = 20 * MICRO
+"""What stands for a result that the provider took out, at most."""
 
 
 @dataclass(slots=True)
@@ -135,7 +137,9 @@ class _Sharing:
         order = np.lexsort((np.arange(len(new)), part))
         starts = np.diff(part[order], prepend=-1) != 0
         shared = np.empty(len(new), dtype=np.int64)
-        shared[order] = split(expected[order], starts, totals[part[order][starts]])
+        ends = totals[part[order][starts]]
+        leaning = lean(expected[order], densities.slack(piece[new][order]), starts, ends)
+        shared[order] = split(leaning, starts, ends)
         self.size[instance[new]] = shared
         self.is_sized[instance[new]] = True
         is_exact = (counts[part] == 1) & (anchor[of] >= 0)  # all of a first prompt is no figure of one piece
@@ -270,7 +274,9 @@ class _Sharing:
             held = sums(sizes[place[out]], owner[out], len(rows))
             left = np.maximum(held - prompts.cleared[rows, column] * MICRO, 0)
             starts = np.diff(owner[out], prepend=-1) != 0
-            sizes[place[out]] = split(sizes[place[out]], starts, left[owner[out][starts]])
+            # What stays of a result is its frame and a note, however long it was.
+            stays = np.minimum(sizes[place[out]], _NOTE)
+            sizes[place[out]] = split(stays, starts, left[owner[out][starts]])
 
 
 def _measured(contexts: Contexts) -> Ints:
