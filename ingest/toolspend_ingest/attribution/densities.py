@@ -37,7 +37,7 @@ _LEAST_DOCUMENT_TOKENS: Final = 300
 _PER_BLOCK: Final = np.zeros(_FORMS)
 _PER_BLOCK[[C, R, D, SERVER_DEFINITION]] = (28.0, 13.0, 20.0, 800.0)
 _BLOCK_SPREAD: Final = np.full(_FORMS, 1e-3)
-_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION]] = (12.0, 7.0, 6.0, 700.0)
+_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION, DOCUMENT]] = (12.0, 7.0, 6.0, 700.0, 1000.0)
 _PER_MESSAGE: Final = 4.0
 _MESSAGE_SPREAD: Final = 1.5
 _PER_REQUEST: Final = 3.0
@@ -56,7 +56,8 @@ _COUNT_SPREAD: Final = (0.35, 0.02, 0.15)
 """How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
 pieces, other scripts a token a letter or a token a word."""
 _NOISE: Final = np.full(_FORMS, 0.05)
-_NOISE[[IMAGE, DOCUMENT]] = (0.05, 0.5)
+_NOISE[[IMAGE, DOCUMENT]] = (0.05, 0.2)
+_PAGE: Final = 1000.0
 _NOISE_PER_TOKEN: Final = 0.1
 """How far one text is from others of its tool and form."""
 _LEAST_NOISE: Final = 2.0
@@ -157,6 +158,7 @@ class Densities:
 def variances(some: Segments) -> Floats:
     """How far segments are from what is expected of them, squared, in tokens."""
     found: Floats = (_NOISE[some.form] * some.weight) ** 2 + _NOISE_PER_TOKEN * some.weight
+    found[some.form == DOCUMENT] += _PAGE**2
     return found
 
 

@@ -16,7 +16,7 @@ from . import model as m
 from .arrays import lean, running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn
-from .model import IS_WRITTEN, MICRO, Ints, K, R, T, U
+from .model import IS_WRITTEN, MICRO, C, D, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -24,6 +24,8 @@ _LEAST: Final = 0.25
 _MOST: Final = 4.0
 """New pieces have between so many times what is expected of them; a growth outside is not theirs alone."""
 _SLACK: Final = 200 * MICRO
+_PASSED: Final = 8
+"""As many requests in a row may each have had a tool of the provider's run."""
 _NOTE: Final = 20 * MICRO
 """What stands for a result that the provider took out, at most."""
 
@@ -53,6 +55,9 @@ class _Sharing:
         self.tokens = _measured(contexts)
         self.anchor = _anchors(contexts, self.tokens)
         self.densities = learn(contexts, self.tokens, self.anchor)
+        if self._find_passed():
+            self.anchor = _anchors(contexts, self.tokens)
+            self.densities = learn(contexts, self.tokens, self.anchor)
         groups = self.densities.session
         # A piece has a size for each model of its session.
         models = np.bincount(groups, minlength=int(prompts.session.max()) + 1 if len(prompts) else 0)
@@ -75,6 +80,15 @@ class _Sharing:
         self.written = np.maximum(prompts.output - prompts.compaction[:, 4], 0)
         self.base = lineage.base
         self._size_summaries()
+
+    def _find_passed(self) -> bool:
+        """Measures prompts that were billed twice, each from the one after it, and says whether there were any."""
+        for each in range(_PASSED):
+            passed = _passed(self.contexts, self.tokens, self.densities)
+            if not (passed > 0).any():
+                return each > 0
+            self.tokens = np.where(passed > 0, passed, self.tokens)
+        return True
 
     def run(self) -> Shares:
         """Sizes the prompts in the order in which they were put together."""
@@ -290,6 +304,45 @@ def _measured(contexts: Contexts) -> Ints:
     has_server[inputs.output.p[inputs.output.kind == K]] = True  # the prompt that was billed begins with a summary
     is_known = prompts.is_billed & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
     found: Ints = np.where(is_known & (contexts.length > 0), tokens, -1)
+    return found
+
+
+def _passed(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
+    """The tokens of prompts that were billed twice, as the provider ran one tool between two passes; else -1.
+
+    The second pass has what the tool was asked and gave beside the prompt, and so has the prompt of the next request,
+    which has it once, with the rest of the answer and what was said then. The difference of the two bills is the
+    prompt.
+    """
+    inputs, pieces = contexts.inputs, contexts.pieces
+    prompts, output, count = inputs.prompts, inputs.output, len(inputs.prompts)
+    base = contexts.lineage.base
+    runs = np.bincount(output.p[output.is_server & (output.kind == R)], minlength=count)
+    asked = np.bincount(output.p[output.is_server & (output.kind == C)], minlength=count)
+    is_twice = (runs == 1) & (asked == 1) & prompts.is_billed & contexts.is_whole
+    is_twice &= (tokens < 0) & ~prompts.cleared.any(axis=1) & ~prompts.compaction.any(axis=1)
+    rows = np.flatnonzero((base >= 0) & is_twice[base] & (tokens > 0) & ~contexts.lineage.has_stand_in)
+    held = base[rows]
+    is_good = (contexts.shared[rows] == contexts.length[held]) & (prompts.model[rows] == prompts.model[held])
+    is_good &= contexts.is_whole[rows] & ~prompts.cleared[rows].any(axis=1)
+    rows, held = rows[is_good], held[is_good]
+    counts = contexts.length[rows] - contexts.length[held]
+    place = spans(contexts.start[rows] + contexts.length[held], counts)
+    of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
+    letter, is_server = pieces.letter[piece], pieces.is_server[piece]
+    group = densities.group_of[rows]
+    size = densities.expected(piece, group[of])
+    is_said = ~IS_WRITTEN[letter] & ~is_server & (letter != D)
+    is_asked = is_server & (letter == C)
+    rest = sums(np.where(is_said, size, 0) - np.where(is_asked, size, 0), of, len(rows))
+    rest += sums(contexts.is_message_start[place].astype(np.int64), of, len(rows)) * densities.message[group]
+    rest -= densities.answer[group]
+    both = np.maximum(prompts.billed[held], 0).sum(axis=1)
+    once = both - tokens[rows] + prompts.output[held] + np.rint(rest / MICRO).astype(np.int64)
+    has_thought = np.bincount(of[letter == T], minlength=len(rows)) > 0
+    is_likely = (once > 0) & (2 * once <= both) & ~has_thought
+    found = np.full(count, -1, dtype=np.int64)
+    found[held[is_likely][::-1]] = once[is_likely][::-1]
     return found
 
 
