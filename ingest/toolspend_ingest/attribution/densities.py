@@ -52,7 +52,7 @@ _SPREAD: Final = 0.2
 _FORM_SPREAD: Final = np.full(_FORMS, 0.06)
 _FORM_SPREAD[[IMAGE, DOCUMENT]] = 0.5
 _TOOL_SPREAD: Final = 0.12
-_COUNT_SPREAD: Final = (0.35, 0.02, 0.15)
+_COUNT_SPREAD: Final = (0.5, 0.02, 0.3)
 """How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
 pieces, other scripts a token a letter or a token a word."""
 _NOISE: Final = np.full(_FORMS, 0.05)
