@@ -48,7 +48,7 @@ def _fixed(contexts: Contexts, ratios: np.ndarray, *, has_media: bool) -> Shares
     if has_media:
         sizes = np.where(pieces.medium > 0, _IMAGE_TOKENS, sizes)
     densities.pieces.weight = sizes
-    densities.factor[:], densities.block[:], densities.digit[:] = 1.0, 0.0, 0.0
+    densities.factor[:], densities.block[:], densities.count[:] = 1.0, 0.0, 0.0
     densities.message[:], densities.answer[:] = 0, 0
     zeros = np.zeros(len(prompts), dtype=np.int64)
     elements = np.rint(sizes[contexts.pool] * m.MICRO).astype(np.int64)

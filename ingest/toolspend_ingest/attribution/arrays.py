@@ -71,3 +71,19 @@ def split(sizes: Ints, starts: Flags, totals: Ints) -> Ints:
     parts[first] = places[first]
     found: Ints = np.where(np.repeat(weights, counts) > 0, parts, sizes)
     return found
+
+
+def lean(sizes: Ints, slack: Ints, starts: Flags, totals: Ints) -> Ints:
+    """Sizes for `split`, of which those give way to the run's total that are least certain.
+
+    What the sizes of a run lack of its total, or have beyond it, is shared in proportion to `slack`, the variance of
+    each; none falls below a quarter of what it was.
+    """
+    if not len(sizes):
+        return sizes
+    first = np.flatnonzero(starts)
+    counts = np.diff(np.append(first, len(sizes)))
+    last = first + counts - 1
+    lacking = (totals - running(sizes, starts)[last]) / np.maximum(running(slack, starts)[last], 1)
+    found: Ints = np.maximum(sizes + np.rint(slack * np.repeat(lacking, counts)).astype(np.int64), sizes // 4)
+    return found

@@ -10,7 +10,7 @@ estimator to use was chosen on simulated sessions of known truth: `make accuracy
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -37,7 +37,7 @@ _LEAST_DOCUMENT_TOKENS: Final = 300
 _PER_BLOCK: Final = np.zeros(_FORMS)
 _PER_BLOCK[[C, R, D, SERVER_DEFINITION]] = (28.0, 13.0, 20.0, 800.0)
 _BLOCK_SPREAD: Final = np.full(_FORMS, 1e-3)
-_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION]] = (12.0, 7.0, 6.0, 700.0)
+_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION, DOCUMENT]] = (12.0, 7.0, 6.0, 700.0, 1000.0)
 _PER_MESSAGE: Final = 4.0
 _MESSAGE_SPREAD: Final = 1.5
 _PER_REQUEST: Final = 3.0
@@ -52,9 +52,13 @@ _SPREAD: Final = 0.2
 _FORM_SPREAD: Final = np.full(_FORMS, 0.06)
 _FORM_SPREAD[[IMAGE, DOCUMENT]] = 0.5
 _TOOL_SPREAD: Final = 0.12
-_DIGIT_SPREAD: Final = 0.35
-"""Tokenizers take one to three digits a token."""
-_NOISE: Final = 0.05
+_COUNT_SPREAD: Final = (0.5, 0.02, 0.3)
+"""How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
+pieces, other scripts a token a letter or a token a word."""
+_NOISE: Final = np.full(_FORMS, 0.05)
+_NOISE[[IMAGE, DOCUMENT]] = (0.05, 0.2)
+_PAGE: Final = 1000.0
+_NOISE_PER_TOKEN: Final = 0.1
 """How far one text is from others of its tool and form."""
 _LEAST_NOISE: Final = 2.0
 _FARTHEST: Final = 3.0
@@ -64,9 +68,10 @@ _FARTHEST: Final = 3.0
 _EVERYTHING: Final = 0
 _OF_FORM: Final = slice(1, 1 + _FORMS)
 _OF_BLOCK: Final = slice(1 + _FORMS, 1 + 2 * _FORMS)
-(_DIGITS, _ANSWERS, _MESSAGES, _HIDDEN, _FIRST_TOOL) = range(1 + 2 * _FORMS, 1 + 2 * _FORMS + 5)
+_OF_COUNT: Final = slice(1 + 2 * _FORMS, 4 + 2 * _FORMS)
+(_ANSWERS, _MESSAGES, _HIDDEN, _FIRST_TOOL) = range(4 + 2 * _FORMS, 8 + 2 * _FORMS)
 _PRIOR_SPREAD: Final = np.concatenate(
-    [[_SPREAD], _FORM_SPREAD, _BLOCK_SPREAD, [_DIGIT_SPREAD, _ANSWER_SPREAD, _MESSAGE_SPREAD, _KNOWN_HIDDEN]]
+    [[_SPREAD], _FORM_SPREAD, _BLOCK_SPREAD, _COUNT_SPREAD, [_ANSWER_SPREAD, _MESSAGE_SPREAD, _KNOWN_HIDDEN]]
 )
 
 REQUEST: Final = round(_PER_REQUEST * MICRO)
@@ -78,16 +83,17 @@ so that a new request does not change what all others were found to have."""
 
 @dataclass(slots=True)
 class Segments:
-    """One element a segment: its form, its tool (or -1), its prior tokens and its digits."""
+    """One element a segment: its form, its tool (or -1), its prior tokens, and what is counted of it."""
 
     form: Ints
     tool: Ints
     weight: Floats
-    digits: Ints
+    counts: Floats
+    """A row a segment: its digits, its characters, and its bytes beyond one a character."""
 
     def take(self, places: Ints) -> Segments:
         """Some of the segments."""
-        return Segments(self.form[places], self.tool[places], self.weight[places], self.digits[places])
+        return Segments(self.form[places], self.tool[places], self.weight[places], self.counts[places])
 
 
 def segments(
@@ -102,7 +108,9 @@ def segments(
     text = chars * _TOKENS_PER_CHAR + extra_bytes * _TOKENS_PER_EXTRA_BYTE
     tokens = np.where(weight > 0, weight, np.choose(medium, [text, image, document]))
     form = np.where(medium > 0, BLANK + medium, np.where((letter == D) & is_server, SERVER_DEFINITION, letter))
-    return Segments(form, tool, tokens.astype(np.float64), digits)
+    counts = np.stack([digits, chars, extra_bytes], axis=1).astype(np.float64)
+    counts[medium > 0] = 0.0
+    return Segments(form, tool, tokens.astype(np.float64), counts)
 
 
 @dataclass(slots=True)
@@ -118,7 +126,8 @@ class Densities:
     """By group and form: tokens for each token of the prior."""
     block: Floats
     """By group and form: tokens of a block beyond its text."""
-    digit: Floats
+    count: Floats
+    """By group and column of `Segments.counts`: tokens beyond the prior for each that is counted."""
     message: Ints
     answer: Ints
     hidden: Ints
@@ -129,6 +138,10 @@ class Densities:
         """Sizes of pieces within groups."""
         return self.of(self.pieces.take(piece), group)
 
+    def slack(self, piece: Ints) -> Ints:
+        """How uncertain the sizes of pieces are."""
+        return slack(self.pieces.take(piece))
+
     def of(self, some: Segments, group: Ints) -> Ints:
         """Sizes of segments within groups."""
         factor = self.factor[group, some.form]
@@ -137,7 +150,8 @@ class Densities:
             place = np.minimum(np.searchsorted(self.tool_keys, key), len(self.tool_keys) - 1)
             factor = factor + np.where((key >= 0) & (self.tool_keys[place] == key), self.tool_factors[place], 0.0)
         text = some.weight * np.maximum(factor, 0.2)
-        size = np.maximum(text + some.digits * self.digit[group], text * 0.2) + self.block[group, some.form]
+        counted = (some.counts * self.count[group]).sum(axis=1)
+        size = np.maximum(text + counted, text * 0.2) + self.block[group, some.form]
         found: Ints = np.rint(size * MICRO).astype(np.int64)
         return found
 
@@ -159,6 +173,19 @@ def _segments(contexts: Contexts) -> Segments:
 def is_settled(count: int) -> bool:
     """Whether a session of so many prompts has densities that most of its new requests do not change."""
     return count > ALL_EQUATIONS
+
+
+def variances(some: Segments) -> Floats:
+    """How far segments are from what is expected of them, squared, in tokens."""
+    found: Floats = (_NOISE[some.form] * some.weight) ** 2 + _NOISE_PER_TOKEN * some.weight
+    found[some.form == DOCUMENT] += _PAGE**2
+    return found
+
+
+def slack(some: Segments) -> Ints:
+    """`variances` as whole numbers, whose sums are exact, in thousandths."""
+    found: Ints = np.rint(np.clip(variances(some) * 1000, 1, 2**40)).astype(np.int64)
+    return found
 
 
 def last_equation(count: int) -> int:
@@ -199,7 +226,7 @@ def learn(contexts: Contexts, tokens: Ints, anchor: Ints) -> Densities:
         _segments(contexts),
         np.ones((count, _FORMS)),
         np.tile(_PER_BLOCK, (count, 1)),
-        np.zeros(count),
+        np.zeros((count, len(_COUNT_SPREAD))),
         np.full(count, round(_PER_MESSAGE * MICRO)),
         np.full(count, round(_PER_ANSWER * MICRO)),
         np.rint(hidden * MICRO).astype(np.int64),
@@ -223,14 +250,13 @@ def _equations(contexts: Contexts, densities: Densities, tokens: Ints, anchor: I
     def both(name: str) -> Ints:
         return np.concatenate([getattr(one, name), getattr(two, name)])
 
-    def segments_of(name: str) -> Ints:
+    def segments_of(name: str) -> Any:
         return np.concatenate([getattr(one.parts, name), getattr(two.parts, name)])
 
     return Equations(
         both("group"), both("tokens"), both("messages"), both("is_first") > 0, both("has_hidden") > 0, both("answers"),
         np.concatenate([one.of, two.of + len(one.group)]),
-        Segments(segments_of("form"), segments_of("tool"), segments_of("weight").astype(np.float64),
-                 segments_of("digits")),
+        Segments(segments_of("form"), segments_of("tool"), segments_of("weight"), segments_of("counts")),
     )  # fmt: skip
 
 
@@ -346,7 +372,7 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
         np.add.at(matrix[:, _EVERYTHING], row, share)
         np.add.at(matrix, (row, _OF_FORM.start + form), share)
         np.add.at(matrix, (row, _OF_BLOCK.start + form), 1.0)
-        np.add.at(matrix[:, _DIGITS], row, parts.digits[some])
+        np.add.at(matrix[:, _OF_COUNT], row, parts.counts[some])
         of_tool = key[some] >= 0
         np.add.at(matrix, (row[of_tool], _FIRST_TOOL + column.ravel()[of_tool]), share[of_tool])
         explained = (
@@ -357,7 +383,7 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
         spread = np.concatenate([_PRIOR_SPREAD, np.full(len(used), _TOOL_SPREAD)])
         spread[_HIDDEN] = _KNOWN_HIDDEN if hidden[each] else _UNKNOWN_HIDDEN
         variance = np.full(high - low, _LEAST_NOISE**2)
-        np.add.at(variance, row, (_NOISE * share) ** 2)
+        np.add.at(variance, row, variances(parts.take(some)))
         weighted = matrix / variance[:, None]
         precision = matrix.T @ weighted
         precision[np.diag_indices(len(spread))] += spread**-2.0
@@ -367,7 +393,7 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
 
         densities.factor[each] += found[_EVERYTHING] + found[_OF_FORM]
         densities.block[each] = np.maximum(densities.block[each] + found[_OF_BLOCK], 0.0)
-        densities.digit[each] = found[_DIGITS]
+        densities.count[each] = found[_OF_COUNT]
         densities.answer[each] = round(max(_PER_ANSWER + found[_ANSWERS], 0.0) * MICRO)
         densities.message[each] = round(max(_PER_MESSAGE + found[_MESSAGES], 0.0) * MICRO)
         densities.hidden[each] = round(max(hidden[each] * (1 + found[_HIDDEN]), 0.0) * MICRO)

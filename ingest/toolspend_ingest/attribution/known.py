@@ -35,7 +35,7 @@ from .inputs import Calls, Inputs, Prompts, is_broken
 from .ledger import Booked, Ledger, keep_ledger
 from .lineage import Lineage
 from .losses import Pairs, suspects
-from .model import D, Flags, Ints, NotAlone
+from .model import D, Flags, Ints, NotAlone, R
 from .savings import Savings
 from .shares import Shares, Sizes, measured, share
 
@@ -99,7 +99,14 @@ class Step(NamedTuple):
 def can_go_on(inputs: Inputs) -> bool:
     """Whether a session can be kept: the only one, long enough that its densities stay, and nothing of it was lost."""
     names = inputs.names["request_id"]
-    return is_settled(len(inputs.prompts)) and not is_broken(inputs.prompts).any() and len(names.unique()) == len(names)
+    if not is_settled(len(inputs.prompts)) or is_broken(inputs.prompts).any() or _has_provider_tool(inputs):
+        return False
+    return len(names.unique()) == len(names)
+
+
+def _has_provider_tool(inputs: Inputs) -> bool:
+    """Whether the provider ran a tool within a request: what its prompt had may only be known from a later one."""
+    return bool((inputs.output.is_server & (inputs.output.kind == R)).any())
 
 
 def keep(
@@ -232,6 +239,8 @@ def _check_contexts(known: Known, contexts: Contexts, new: Ints) -> None:
     pieces, lineage, prompts = contexts.pieces, contexts.lineage, contexts.inputs.prompts
     if not contexts.is_whole[new].all():
         raise NotAlone("evidence of a request is missing")
+    if _has_provider_tool(contexts.inputs):
+        raise NotAlone("the provider ran a tool")
     fresh = slice(len(known.contexts.pieces), None)
     if ((pieces.letter[fresh] == D) & pieces.is_deferred[fresh]).any():
         raise NotAlone("a definition is to be found later")

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import split
+from .arrays import lean, split
 from .contexts import Contexts
-from .densities import Densities, is_output_part, output_segments, segments
+from .densities import Densities, is_output_part, output_segments, segments, slack
 from .identities import owners
 from .model import C, Ints
 
@@ -42,8 +42,10 @@ def share_outputs(contexts: Contexts, densities: Densities) -> OutputShares:
     output = inputs.output
     part = np.flatnonzero((rest[output.p] > 0) & is_output_part(contexts))
     p, letter = output.p[part], output.kind[part]
-    size = np.maximum(densities.of(output_segments(contexts, part), densities.group_of[p]), 1)
+    written = output_segments(contexts, part)
+    size = np.maximum(densities.of(written, densities.group_of[p]), 1)
     starts = np.diff(p, prepend=-1) != 0
+    size = lean(size, slack(written), starts, rest[p[starts]] * m.MICRO)
     counts = np.bincount(p, minlength=len(prompts))
     kind, tool = owners(letter, output.tool[part], pieces.call_of_output[part], pieces.tool_of_call)
     basis = np.where(kind == m.UNATTRIBUTED, m.UNKNOWN, np.where(counts[p] == 1, m.EXACT, m.RECONCILED))

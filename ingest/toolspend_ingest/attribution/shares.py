@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 
 from . import model as m
-from .arrays import running, spans, split, sums
+from .arrays import lean, running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn
-from .model import IS_WRITTEN, MICRO, Flags, Ints, K, R, T, U
+from .model import IS_WRITTEN, MICRO, C, D, Flags, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -24,6 +24,10 @@ _LEAST: Final = 0.25
 _MOST: Final = 4.0
 """New pieces have between so many times what is expected of them; a growth outside is not theirs alone."""
 _SLACK: Final = 200 * MICRO
+_PASSED: Final = 8
+"""As many requests in a row may each have had a tool of the provider's run."""
+_NOTE: Final = 20 * MICRO
+"""What stands for a result that the provider took out, at most."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,9 @@ class _Sharing:
         self.anchor = _anchors(contexts, self.tokens)
         if known is None:
             self.densities = learn(contexts, self.tokens, self.anchor)
+            if self._find_passed():
+                self.anchor = _anchors(contexts, self.tokens)
+                self.densities = learn(contexts, self.tokens, self.anchor)
         else:
             self.densities = known.densities.of_more(contexts)
         groups = self.densities.session
@@ -97,6 +104,14 @@ class _Sharing:
         for name in Sizes.__slots__:
             held = getattr(known, name)
             getattr(self, name)[: len(held)] = held
+    def _find_passed(self) -> bool:
+        """Measures prompts that were billed twice, each from the one after it, and says whether there were any."""
+        for each in range(_PASSED):
+            passed = _passed(self.contexts, self.tokens, self.densities)
+            if not (passed > 0).any():
+                return each > 0
+            self.tokens = np.where(passed > 0, passed, self.tokens)
+        return True
 
     def run(self) -> Shares:
         """Sizes the prompts in the order in which they were put together."""
@@ -159,7 +174,9 @@ class _Sharing:
         order = np.lexsort((np.arange(len(new)), part))
         starts = np.diff(part[order], prepend=-1) != 0
         shared = np.empty(len(new), dtype=np.int64)
-        shared[order] = split(expected[order], starts, totals[part[order][starts]])
+        ends = totals[part[order][starts]]
+        leaning = lean(expected[order], densities.slack(piece[new][order]), starts, ends)
+        shared[order] = split(leaning, starts, ends)
         self.size[instance[new]] = shared
         self.is_sized[instance[new]] = True
         is_exact = (counts[part] == 1) & (anchor[of] >= 0)  # all of a first prompt is no figure of one piece
@@ -295,7 +312,9 @@ class _Sharing:
             held = sums(sizes[place[out]], owner[out], len(rows))
             left = np.maximum(held - prompts.cleared[rows, column] * MICRO, 0)
             starts = np.diff(owner[out], prepend=-1) != 0
-            sizes[place[out]] = split(sizes[place[out]], starts, left[owner[out][starts]])
+            # What stays of a result is its frame and a note, however long it was.
+            stays = np.minimum(sizes[place[out]], _NOTE)
+            sizes[place[out]] = split(stays, starts, left[owner[out][starts]])
 
 
 def measured(contexts: Contexts) -> Ints:
@@ -309,6 +328,45 @@ def measured(contexts: Contexts) -> Ints:
     has_server[inputs.output.p[inputs.output.kind == K]] = True  # the prompt that was billed begins with a summary
     is_known = prompts.is_billed & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
     found: Ints = np.where(is_known & (contexts.length > 0), tokens, -1)
+    return found
+
+
+def _passed(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
+    """The tokens of prompts that were billed twice, as the provider ran one tool between two passes; else -1.
+
+    The second pass has what the tool was asked and gave beside the prompt, and so has the prompt of the next request,
+    which has it once, with the rest of the answer and what was said then. The difference of the two bills is the
+    prompt.
+    """
+    inputs, pieces = contexts.inputs, contexts.pieces
+    prompts, output, count = inputs.prompts, inputs.output, len(inputs.prompts)
+    base = contexts.lineage.base
+    runs = np.bincount(output.p[output.is_server & (output.kind == R)], minlength=count)
+    asked = np.bincount(output.p[output.is_server & (output.kind == C)], minlength=count)
+    is_twice = (runs == 1) & (asked == 1) & prompts.is_billed & contexts.is_whole
+    is_twice &= (tokens < 0) & ~prompts.cleared.any(axis=1) & ~prompts.compaction.any(axis=1)
+    rows = np.flatnonzero((base >= 0) & is_twice[base] & (tokens > 0) & ~contexts.lineage.has_stand_in)
+    held = base[rows]
+    is_good = (contexts.shared[rows] == contexts.length[held]) & (prompts.model[rows] == prompts.model[held])
+    is_good &= contexts.is_whole[rows] & ~prompts.cleared[rows].any(axis=1)
+    rows, held = rows[is_good], held[is_good]
+    counts = contexts.length[rows] - contexts.length[held]
+    place = spans(contexts.start[rows] + contexts.length[held], counts)
+    of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
+    letter, is_server = pieces.letter[piece], pieces.is_server[piece]
+    group = densities.group_of[rows]
+    size = densities.expected(piece, group[of])
+    is_said = ~IS_WRITTEN[letter] & ~is_server & (letter != D)
+    is_asked = is_server & (letter == C)
+    rest = sums(np.where(is_said, size, 0) - np.where(is_asked, size, 0), of, len(rows))
+    rest += sums(contexts.is_message_start[place].astype(np.int64), of, len(rows)) * densities.message[group]
+    rest -= densities.answer[group]
+    both = np.maximum(prompts.billed[held], 0).sum(axis=1)
+    once = both - tokens[rows] + prompts.output[held] + np.rint(rest / MICRO).astype(np.int64)
+    has_thought = np.bincount(of[letter == T], minlength=len(rows)) > 0
+    is_likely = (once > 0) & (2 * once <= both) & ~has_thought
+    found = np.full(count, -1, dtype=np.int64)
+    found[held[is_likely][::-1]] = once[is_likely][::-1]
     return found
 
 

@@ -11,14 +11,14 @@ from toolspend.evidence.weight import weigh
 
 
 def test_kinds_of_text_weigh_what_they_cost() -> None:
-    """Tokens a character, as real tokenizers have them: prose 0.2, JSON 0.35, hexadecimal 0.6, base64 0.7."""
+    """Tokens a character, as real tokenizers have them: prose 0.2, JSON 0.35, hexadecimal 0.6 to 0.9, base64 0.7."""
     dice = random.Random(1)
     prose = "The quarterly report describes how revenue developed across the regions we serve. " * 10
     rows = "".join(f'{{"id":{dice.randrange(10**6)},"state":"open","total":{dice.random():.4f}}},' for _ in range(20))
     hexadecimal = dice.randbytes(400).hex()
     letters = "".join(dice.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", k=800))
     shares = [weigh(text).tokens / len(text) for text in (prose, rows, hexadecimal, letters)]
-    for share, (low, high) in zip(shares, [(0.15, 0.23), (0.27, 0.45), (0.45, 0.7), (0.55, 0.8)], strict=True):
+    for share, (low, high) in zip(shares, [(0.15, 0.23), (0.27, 0.45), (0.55, 0.9), (0.55, 0.85)], strict=True):
         assert low < share < high
 
 
