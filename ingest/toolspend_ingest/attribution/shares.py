@@ -104,6 +104,7 @@ class _Sharing:
         for name in Sizes.__slots__:
             held = getattr(known, name)
             getattr(self, name)[: len(held)] = held
+
     def _find_passed(self) -> bool:
         """Measures prompts that were billed twice, each from the one after it, and says whether there were any."""
         for each in range(_PASSED):
