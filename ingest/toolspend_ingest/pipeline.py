@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
 import duckdb
 
-from . import schema, sessions
+from . import copies, schema, sessions
 from .prices import PriceBook
 from .rows import (
     Compression,
     Evidence,
     LlmRequest,
+    RequestCopy,
     SeenDefinition,
     Span,
     ToolBatch,
@@ -29,9 +31,9 @@ from .rows import (
     to_arrow,
 )
 from .sessions import SessionRows
-from .traces import TraceRows, richness, trace_rows
+from .traces import TraceRows, trace_rows
 
-_BY_TRACE = (LlmRequest, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
+_BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
 
 
 class Derived(NamedTuple):
@@ -55,9 +57,11 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
         session_ids |= touched
         pending = set(_column(con, "traces_of_sessions", sorted(touched)))
         pending |= set(_column(con, "traces_of_responses", sorted(responses)))
+        pending |= set(_column(con, "traces_of_copies", sorted(found)))
+        pending |= set(_traces_of_twins(con, found.values()))
         pending -= traces.keys()
 
-    _bill_once(traces.values())
+    copies.bill_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
     book = PriceBook(con)
     for rows in joined:
@@ -70,24 +74,28 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
 def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, TraceRows]:
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
     for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
-        fields = [*row[:11], json.loads(row[11]), json.loads(row[12])]
+        fields = [*row[:12], json.loads(row[12]), json.loads(row[13])]
         by_trace[row[0]].append(Span(*fields))
     return {trace_id: trace_rows(spans) for trace_id, spans in by_trace.items()}
 
 
-def _bill_once(traces: Iterable[TraceRows]) -> None:
-    """Of several requests with one response id, only the one that says most is billed; the earliest of equals."""
-    copies: dict[str, list[tuple[LlmRequest, TraceRows]]] = defaultdict(list)
-    for rows in traces:
-        for request in rows.requests:
-            if request.response_id:
-                copies[request.response_id].append((request, rows))
-    for group in copies.values():
-        group.sort(key=lambda copy: (copy[0].started_at, copy[0].trace_id, copy[0].request_id))
-        best = max(group, key=lambda copy: richness(copy[0], copy[1].evidence.get(copy[0].request_id)))
-        for request, rows in group:
-            if request is not best[0]:
-                rows.drop_request(request.request_id)
+def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:
+    """Traces in which another emitter may have told of these requests, where an id does not say."""
+    told = [
+        {
+            "trace_id": row.trace_id,
+            "service": row.service,
+            "scope": row.scope,
+            "input_tokens": row.input_tokens,
+            "is_identified": row.response_id is not None,
+            "started_at": row.started_at,
+            "ended_at": row.started_at + timedelta(milliseconds=row.duration_ms),
+        }
+        for rows in traces
+        for row in rows.requests
+        if row.input_tokens
+    ]
+    return [row[0] for row in con.execute(schema.query("traces_of_twins"), [told]).fetchall()] if told else []
 
 
 def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
@@ -110,6 +118,7 @@ def _replace(
     for kind in _BY_TRACE:
         con.execute(f"delete from {kind.table} where trace_id in (select unnest(cast(? as varchar[])))", [trace_ids])  # noqa: S608
     _insert(con, LlmRequest, [row for rows in joined for row in rows.requests])
+    _insert(con, RequestCopy, [row for rows in traces for row in rows.copies])
     _insert(con, Evidence, [row for rows in joined for row in rows.evidence.values()])
     _insert(con, ToolCall, [row for rows in joined for row in rows.tool_calls])
     _insert(con, ToolBatch, [row for rows in joined for row in rows.batches])

@@ -12,6 +12,8 @@ from .rows import Span
 SESSION_ATTRIBUTES = (at.SESSION_ID, at.CONVERSATION_ID, at.SESSION_ID_STANDARD)
 """What names a session, the strongest first."""
 
+_SCRUBBED = "[Scrubbed due to"
+"""What Logfire writes in place of a value that looks secret, and a session's name does: it names none."""
 _T = TypeVar("_T")
 
 
@@ -21,7 +23,9 @@ class Tree:
     def __init__(self, spans: Sequence[Span]) -> None:
         self.spans = spans
         self._by_id = {span.span_id: span for span in spans}
-        self._sessions = {name: {value for span in spans if (value := span.text(name))} for name in SESSION_ATTRIBUTES}
+        self._sessions = {
+            name: {value for span in spans if (value := _session(span, name))} for name in SESSION_ATTRIBUTES
+        }
 
     def ancestors(self, span: Span) -> Iterator[Span]:
         """The spans above this one, the nearest first; a ring of parents ends where it closes."""
@@ -44,7 +48,7 @@ class Tree:
         for name in SESSION_ATTRIBUTES:
             if not self._sessions[name]:
                 continue
-            inherited = (found for each in (span, *self.ancestors(span)) if (found := each.text(name)))
+            inherited = (found for each in (span, *self.ancestors(span)) if (found := _session(each, name)))
             if (session := next(inherited, None)) is not None:
                 return session
             if len(self._sessions[name]) == 1:
@@ -62,6 +66,11 @@ class Tree:
     def tags(self, span: Span) -> list[str] | None:
         """The tags of the session."""
         return self.nearest(span, _tags)
+
+
+def _session(span: Span, name: str) -> str | None:
+    value = span.text(name)
+    return None if value is None or value.startswith(_SCRUBBED) else value
 
 
 def _tags(span: Span) -> list[str] | None:
