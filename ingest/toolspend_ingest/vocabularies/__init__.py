@@ -55,7 +55,7 @@ _BY_MARK: Final = (
     (SYSTEM, _GENAI),
 )
 """What only a dialect's spans say; the first that a span says tells it. Collectors may drop the scope."""
-_MARKS: Final = frozenset(mark for mark, _ in _BY_MARK)
+MARKS: Final = frozenset(mark for mark, _ in _BY_MARK)
 _INSTRUMENTATIONS: Final = "opentelemetry.instrumentation."
 _CALL: Final = f"{mcp.CALL_METHOD} "
 
@@ -65,7 +65,7 @@ def dialect_of(span: Span) -> Dialect | None:
     own = _BY_SCOPE.get(span.scope or "")
     if own is not None:
         return own
-    if _MARKS.isdisjoint(span.attributes):
+    if MARKS.isdisjoint(span.attributes):
         return _MCP if span.name.startswith(_CALL) else None
     found = next(dialect for mark, dialect in _BY_MARK if mark in span.attributes)
     is_instrumentation = found is _GENAI and (span.scope or "").startswith(_INSTRUMENTATIONS)
@@ -78,9 +78,20 @@ def translate(span: Span) -> Span:
     if dialect is None:
         return span
     span = dialect.translate(span)
-    if content.has_any(span.attributes) or content.event_content(span.events):
+    if content.has_any(span.attributes) or content.has_messages(span.events):
         return span.saying(dialect.read_content(span))
     return span
+
+
+def read_content(span: Span) -> dict[str, Any]:
+    """What the content of a span says, as attributes that hold none."""
+    dialect = dialect_of(span)
+    return dialect.read_content(dialect.translate(span)) if dialect is not None else {}
+
+
+def is_spoken(scope: str | None) -> bool:
+    """Whether every span of this scope is in a dialect."""
+    return scope in _BY_SCOPE
 
 
 def normalise(span: Span) -> Normalised:

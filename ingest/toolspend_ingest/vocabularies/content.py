@@ -30,6 +30,8 @@ NAMES: Final = frozenset(
         "gen_ai.content.prompt",
         "gen_ai.content.completion",
         "gen_ai.event.content",
+        "input",
+        "output",
         "input.value",
         "output.value",
         "tool.parameters",
@@ -104,7 +106,7 @@ def events_without(events: Sequence[Any]) -> list[Any]:
     return [_event_without(event) if _is_message(event) else event for event in events]
 
 
-def event_content(events: Sequence[Any]) -> bool:
+def has_messages(events: Sequence[Any]) -> bool:
     """Whether any of the events holds a message."""
     return any(_is_message(event) for event in events)
 

@@ -40,6 +40,9 @@ _OPERATIONS: Final = {
     "EMBEDDING": conventions.OPERATION_EMBEDDINGS,
 }
 
+_PROVIDERS: Final = {"vertexai": "google", "google_genai": "google", "openai": "openai", "groq": "groq"}
+"""Whose models an instrumentation is of, which some do not say."""
+
 
 def translate(span: Span) -> Span:
     """The span in the conventions' words."""
@@ -47,10 +50,11 @@ def translate(span: Span) -> Span:
     kind = str(span.attributes.get(KIND, "")).upper()
     if kind in _OPERATIONS:
         said[at.OPERATION] = _OPERATIONS[kind]
-    if provider := span.text("llm.provider", "llm.system"):
+    provider = span.text("llm.provider", "llm.system") or _PROVIDERS.get((span.scope or "").rpartition(".")[2])
+    if provider is not None:
         said[at.PROVIDER] = provider.lower()
     if model := span.text("llm.model_name", "embedding.model_name"):
-        said.setdefault(at.RESPONSE_MODEL, model)
+        said.setdefault(at.RESPONSE_MODEL, model.rpartition("/")[2] if model.startswith("projects/") else model)
     if kind == "TOOL":
         said.setdefault(at.TOOL_NAME, span.name)
     return span.saying(said)
