@@ -96,7 +96,9 @@ def _join(one: _Told, other: _Told, reason: str) -> None:
         return
     below.leader = head
     head.ids |= below.ids
-    one.reason, other.reason = one.reason or reason, other.reason or reason
+    other.reason = other.reason or reason
+    if reason != SUM:
+        one.reason = one.reason or reason
 
 
 def _join_linked(told: Sequence[_Told]) -> None:

@@ -46,9 +46,9 @@ def _without_content(row: SpanRow) -> SpanRow:
         return row
     span = Span(*row[:4], row.kind, row.service, row.scope, row.scope_version, row.started_at, row.ended_at,
                 row.duration_ms, row.status, attributes, events)  # fmt: skip
-    kept = {**content.without(attributes), **vocabularies.read_content(span)}
     return row._replace(
-        attributes=to_json(kept), events=to_json(content.events_without(events)) if has_messages else row.events
+        attributes=to_json(vocabularies.without_content(span)),
+        events=to_json(content.events_without(events)) if has_messages else row.events,
     )
 
 

@@ -10,6 +10,7 @@ A span that none of this concerns is told by its scope and one comparison of set
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from toolspend import attributes as at
@@ -83,10 +84,16 @@ def translate(span: Span) -> Span:
     return span
 
 
-def read_content(span: Span) -> dict[str, Any]:
-    """What the content of a span says, as attributes that hold none."""
+def without_content(span: Span) -> dict[str, Any]:
+    """The attributes of a span without content, and with all that its content says: it translates to the same."""
+    kept = content.without(span.attributes)
     dialect = dialect_of(span)
-    return dialect.read_content(dialect.translate(span)) if dialect is not None else {}
+    if dialect is None:
+        return kept
+    whole = dialect.translate(span)
+    kept |= dialect.read_content(whole)
+    left = dialect.translate(replace(span, attributes=kept)).attributes
+    return kept | content.without({name: said for name, said in whole.attributes.items() if name not in left})
 
 
 def is_spoken(scope: str | None) -> bool:

@@ -64,7 +64,7 @@ def read(value: object) -> list[Message] | None:
 
 def read_one(item: Mapping[str, Any]) -> Iterator[Message]:
     """One message, or one item of a list that mixes messages with calls and their results."""
-    if isinstance(item.get("kwargs"), Mapping) and item.get("type") == "constructor":
+    if isinstance(item.get("kwargs"), Mapping) and "role" not in item:
         names = item.get("id")
         own = {"role": str(names[-1]) if isinstance(names, list) and names else "user"}
         item = {**own, **item["kwargs"]}
