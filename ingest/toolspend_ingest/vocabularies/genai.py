@@ -1,20 +1,23 @@
 """The OpenTelemetry GenAI conventions, old and new, as the official instrumentations, the SDKs' own spans and many
 frameworks say them.
 
-Up to 1.36 messages were span events or the events of a log; before that, `gen_ai.prompt` and `gen_ai.completion`. The
-provider was `gen_ai.system`, tokens were `prompt_tokens` and `completion_tokens`.
+Since 1.37 messages are attributes, of the span or of one event. Up to 1.36 each was an event of the span or of a log;
+before that, `gen_ai.prompt` and `gen_ai.completion` held them. The provider was `gen_ai.system`, tokens were
+`prompt_tokens` and `completion_tokens`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from toolspend import attributes as at
 
 from ..rows import Span
 from . import content, conventions, payloads
 from .messages import Message, loads, read
+
+_DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 
 def translate(span: Span) -> Span:
@@ -49,6 +52,7 @@ def read_content(span: Span) -> dict[str, Any]:
         return of_call(span)
     if operation is not None and operation not in conventions.REQUESTS:
         return {}
+    span = span.saying(_details(span))
     prompt, output = _messages(span)
     found = content.of_request(
         span,
@@ -78,6 +82,16 @@ def finish_reason(span: Span) -> dict[str, Any]:
     first = said[0] if isinstance(said, list) and said else None
     reason = first.get("finish_reason") if isinstance(first, Mapping) else None
     return {at.FINISH_REASONS: [reason]} if isinstance(reason, str) and reason else {}
+
+
+def _details(span: Span) -> dict[str, Any]:
+    """The content that an event of the span holds whole, where the span itself has none."""
+    found: dict[str, Any] = {}
+    for event in span.events:
+        said = event.get("attributes") if isinstance(event, Mapping) and event.get("name") == _DETAILS else None
+        if isinstance(said, Mapping):
+            found |= {name: value for name, value in said.items() if content.is_content(name)}
+    return {name: value for name, value in found.items() if name not in span.attributes}
 
 
 def _messages(span: Span) -> tuple[list[Message] | None, list[Message] | None]:

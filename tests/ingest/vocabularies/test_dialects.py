@@ -223,6 +223,30 @@ def test_messages_were_events_of_the_span(store: Store, rows: Rows) -> None:
     assert '"exception.type":"x"' in kept["events"]
 
 
+def test_messages_may_be_in_one_event(store: Store, rows: Rows) -> None:
+    """Since 1.37 one event may hold all of them, and the instructions and definitions, in place of the span."""
+    event = {
+        "name": "gen_ai.client.inference.operation.details",
+        "attributes": {
+            at.INPUT_MESSAGES: json.dumps(FORMS["parts of the conventions"]),
+            at.OUTPUT_MESSAGES: json.dumps(
+                [{"role": "assistant", "parts": [{"type": "text", "content": "Sunny."}], "finish_reason": "stop"}]
+            ),
+            at.SYSTEM_INSTRUCTIONS: json.dumps([{"type": "text", "content": "Be brief."}]),
+            "gen_ai.tool.definitions": json.dumps([{**TOOL, "type": "function"}]),
+        },
+    }
+    load(store, Made(1, 1, "chat", {at.OPERATION: "chat", at.PROVIDER: "openai"}, scope="an.sdk"), events={1: [event]})
+    prompt, output = evidence_of(rows)
+    assert [segment[0] for segment in prompt[:2]] == ["d", "s"]
+    assert prompt[2:] == segments(CONVERSATION)
+    assert output == [["a", 6]]
+    (row,) = rows("select stop_reason, tools_offered, events::varchar as events from llm_requests "
+                  "inner join spans on span_id = request_id")  # fmt: skip
+    assert (row["stop_reason"], row["tools_offered"]) == ("stop", 1)
+    assert QUESTION not in row["events"]
+
+
 @pytest.mark.parametrize("operation", ["text_completion", "generate_content", "chat"])
 def test_every_operation_of_a_model_is_a_request(store: Store, rows: Rows, operation: str) -> None:
     """And an agent's, a chain's or a workflow's is none, whatever it says of usage."""
