@@ -107,8 +107,8 @@ def error_type(span: Span) -> str | None:
     said = span.text(at.ERROR_TYPE)
     if said is None and span.status == "error":
         recorded = (event for event in span.events if isinstance(event, Mapping) and event.get("name") == "exception")
-        types = (event["attributes"].get("exception.type") for event in recorded if event.get("attributes"))
-        said = next((str(each) for each in types if each), None)
+        held = (event["attributes"] for event in recorded if isinstance(event.get("attributes"), Mapping))
+        said = next((str(each["exception.type"]) for each in held if each.get("exception.type")), None)
     return _REFUSALS.get(said.rpartition(".")[2], said) if said else None
 
 

@@ -27,7 +27,7 @@ _ROLES: Final = {
     "ToolMessage": "tool",
 }
 _NATIVE: Final = {
-    "tool_use", "tool_result", "thinking", "redacted_thinking", "document", "compaction", "server_tool_use",
+    "thinking", "redacted_thinking", "document", "compaction", "server_tool_use",
     "mcp_tool_use", "tool_reference",
 }  # fmt: skip
 _TEXT: Final = {"text", "input_text", "output_text", "refusal"}
@@ -70,7 +70,7 @@ def read_one(item: Mapping[str, Any]) -> Iterator[Message]:
         item = {**own, **item["kwargs"]}
     elif isinstance(item.get("data"), Mapping) and "role" not in item and "content" in item["data"]:
         item = {**item["data"], "role": item.get("type")}
-    kind = item.get("type")
+    kind = item.get("type") if isinstance(item.get("type"), str) else None
     if kind in ("function_call", "custom_tool_call"):
         yield {"role": "assistant", "content": [_call(item.get("call_id"), item.get("name"), item.get("arguments"))]}
         return
@@ -146,7 +146,14 @@ def _blocks(part: object, role: str) -> Iterator[Any]:
 
 def _read_part(part: Mapping[str, Any], role: str) -> Iterator[Any]:
     kind = part.get("type")
-    if kind in _NATIVE and not (kind == "thinking" and "thinking" not in part):
+    if not isinstance(kind, str):
+        kind, part = None, {name: value for name, value in part.items() if name != "type"}
+    if kind == "tool_result":
+        inner = part.get("content")
+        yield {**part, "content": blocks(inner) if isinstance(inner, list) else inner}
+    elif kind == "tool_use":
+        yield {**part, "id": _optional(part.get("id"))}
+    elif kind in _NATIVE and not (kind == "thinking" and "thinking" not in part):
         yield dict(part)
     elif kind in _TEXT or (kind is None and isinstance(part.get("text"), str)):
         text = part.get("text", part.get("content"))

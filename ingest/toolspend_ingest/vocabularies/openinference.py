@@ -100,7 +100,7 @@ def _message(message: object) -> list[Message]:
     parts = [_part(each) for each in message.get("contents") or () if isinstance(each, Mapping)]
     if not parts and message.get("content"):
         parts = [message["content"]]
-    said = {each.get("id") for each in parts if isinstance(each, Mapping)}
+    said = {str(each.get("id")) for each in parts if isinstance(each, Mapping)}
     listed = [each.get("tool_call") for each in message.get("tool_calls") or () if isinstance(each, Mapping)]
     asked = [each for each in calls(listed) if each["id"] is None or each["id"] not in said]
     return list(read_one({**message, "content": [*parts, *asked], "tool_calls": None, "type": None}))

@@ -90,10 +90,10 @@ def _without_text_of_calls(blocks: list[Any]) -> list[Any]:
     return [each for each in blocks if not (ids and _id_in_text(each) in ids)]
 
 
-def _id_in_text(block: object) -> Any:
+def _id_in_text(block: object) -> str:
     text = block.get("text") if isinstance(block, Mapping) and block.get("type") == "text" else None
     said = loads(text) if isinstance(text, str) and text.startswith("{") and '"tool_use"' in text else None
-    return said.get("id") if isinstance(said, Mapping) else ""
+    return str(said.get("id")) if isinstance(said, Mapping) else ""
 
 
 def _definition(item: object) -> object:
