@@ -35,8 +35,10 @@ WORDS: Final = [
     "tool_result", "image", "tool_call", "ai.generateText.doGenerate", "ai.toolCall", "constructor", "[",
     "{'a': 1}", "data:image/png;base64,", "gen_ai.choice", "log", "\ud800",
 ]  # fmt: skip
-SCOPES: Final = [None, "toolspend", "com.anthropic.sdk.python", "pydantic-ai", "logfire.anthropic", "ai", "langsmith",
-                 "openinference.instrumentation.langchain", "opentelemetry.instrumentation.langchain", "web"]  # fmt: skip
+SCOPES: Final = [
+    None, "toolspend", "com.anthropic.sdk.python", "pydantic-ai", "logfire.anthropic", "ai", "langsmith", "web",
+    "openinference.instrumentation.langchain", "opentelemetry.instrumentation.langchain",
+]  # fmt: skip
 
 scalars = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats(allow_nan=False) | st.sampled_from(WORDS)
 values = st.recursive(
