@@ -135,6 +135,7 @@ class KnownSession:
     def __init__(self, rows: SessionRows, said: Said) -> None:
         self.said = said
         self.traces = {row.trace_id for row in (*rows.requests, *rows.tool_calls, *rows.batches)}
+        self.scope = rows.requests[0].scope
         self.last_at: datetime = max(row.started_at for row in rows.requests)
         self.calls: dict[str, ToolCall] = {}
         self.batches = {batch.batch_id: batch for batch in rows.batches}
@@ -146,8 +147,11 @@ class KnownSession:
 
     @staticmethod
     def can_be_kept(rows: SessionRows, said: Said) -> bool:
-        """Whether every call of a session has an id of its own, and it is so long that it is not attributed whole."""
+        """Whether one emitter tells of a session, every call of it has an id of its own, and it is long enough that it
+        is not attributed whole."""
         ids = {call.tool_call_id for call in rows.tool_calls}
+        if len({row.scope for row in rows.requests}) != 1:  # several emitters may tell of one call
+            return False
         return is_settled(len(rows.requests)) and not said.has_strays and len(ids) == len(rows.tool_calls)
 
     def go_on(self, traces: Sequence[TraceRows]) -> Changes:
@@ -157,6 +161,8 @@ class KnownSession:
         requests = sorted(
             (row for rows in traces for row in rows.requests), key=lambda row: (row.started_at, row.request_id)
         )
+        if any(row.scope != self.scope for row in requests):
+            raise NotContinued("another emitter tells of the session")
         evidence = {name: row for rows in traces for name, row in rows.evidence.items()}
         batches = {batch.batch_id: batch for rows in traces for batch in rows.batches}
         if batches.keys() & self.batches.keys():

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from . import otlp_json, otlp_protobuf, otlp_salvage
+from . import other_json, otlp_json, otlp_protobuf, otlp_salvage
 from .otlp_values import BadSpan
 from .spans import SpanBatch
 
@@ -127,6 +127,10 @@ def _request(decoded: Decoded, request: object, where: str) -> None:
         _add(decoded, otlp_json.rows(request), where)
     elif any(signal in request for signal in _OTHER_SIGNALS):
         decoded.skipped += 1
+    elif (found := other_json.to_otlp(request)) is not None:
+        _add(decoded, otlp_json.rows(found), where)
+    elif (name := other_json.name_of(request)) is not None:
+        decoded.refused.append(Refusal(where, f"not an OTLP request but {name}: send the spans over OTLP"))
     else:
         decoded.refused.append(Refusal(where, _NOT_OTLP))
 

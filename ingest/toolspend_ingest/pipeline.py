@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from itertools import chain
 from typing import Any, NamedTuple
 
 import duckdb
 
-from . import schema, sessions
+from . import copies, schema, sessions, vocabularies
 from .attribution.growth import Growth
 from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued
 from .prices import PriceBook
@@ -23,6 +24,7 @@ from .rows import (
     Compression,
     Evidence,
     LlmRequest,
+    RequestCopy,
     SeenDefinition,
     Span,
     ToolBatch,
@@ -32,9 +34,9 @@ from .rows import (
 )
 from .sessions import Said, SessionRows
 from .spans import SpanRow
-from .traces import TraceRows, richness, trace_rows
+from .traces import TraceRows, trace_rows
 
-_BY_TRACE = (LlmRequest, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
+_BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
 
 
 class Derived(NamedTuple):
@@ -72,17 +74,21 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Con
         session_ids |= touched
         pending = set(_column(con, "traces_of_sessions", sorted(touched)))
         pending |= set(_column(con, "traces_of_responses", sorted(responses)))
+        pending |= set(_column(con, "traces_of_copies", sorted(found)))
+        pending |= set(_traces_of_twins(con, found.values()))
         pending -= traces.keys()
 
-    _bill_once(traces.values())
+    copies.bill_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
     _price(con, (request for rows, _ in joined for request in rows.requests), memory)
     _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))
     if memory is not None:
         for session_id in session_ids:
             memory.forget(session_id)
+        copied = {name for rows in traces.values() for copy in rows.copies for name in copy.traces}
         for rows, said in joined:
-            _keep(memory, known, rows, said)
+            if copied.isdisjoint(row.trace_id for row in rows.requests):
+                _keep(memory, known, rows, said)
     return Derived(sorted(traces), sorted(session_ids), {})
 
 
@@ -93,8 +99,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Cont
     """
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for row in spans:
-        fields = [*row[:7], *row[8:12], json.loads(row.attributes), json.loads(row.events)]
-        by_trace[row.trace_id].append(Span(*fields))
+        by_trace[row.trace_id].append(_span([*row[:12], row.attributes, row.events]))
     plans: dict[str, list[_Part]] = defaultdict(list)
     whole: set[str] = set()
     unknown = sorted(by_trace.keys() - memory.traces.keys())
@@ -108,7 +113,9 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Cont
     responses = Counter(
         row.response_id for parts in plans.values() for part in parts for row in part.rows.requests if row.response_id
     )
-    if _column(con, "traces_of_responses", sorted(responses)) or any(count > 1 for count in responses.values()):
+    told = [part.rows for parts in plans.values() for part in parts]
+    has_copies = any(count > 1 for count in responses.values()) or any(rows.links for rows in told)
+    if has_copies or _column(con, "traces_of_responses", sorted(responses)) or _traces_of_twins(con, told):
         whole |= {part.trace_id for parts in plans.values() for part in parts}
         plans.clear()
     changes: dict[str, Changes] = {}
@@ -194,8 +201,7 @@ def _load(
 ) -> dict[str, TraceRows]:
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
     for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
-        fields = [*row[:11], json.loads(row[11]), json.loads(row[12])]
-        by_trace[row[0]].append(Span(*fields))
+        by_trace[row[0]].append(_span(row))
     found = {trace_id: trace_rows(spans) for trace_id, spans in by_trace.items()}
     if known is not None:
         for trace_id, spans in by_trace.items():
@@ -204,19 +210,28 @@ def _load(
     return found
 
 
-def _bill_once(traces: Iterable[TraceRows]) -> None:
-    """Of several requests with one response id, only the one that says most is billed; the earliest of equals."""
-    copies: dict[str, list[tuple[LlmRequest, TraceRows]]] = defaultdict(list)
-    for rows in traces:
-        for request in rows.requests:
-            if request.response_id:
-                copies[request.response_id].append((request, rows))
-    for group in copies.values():
-        group.sort(key=lambda copy: (copy[0].started_at, copy[0].trace_id, copy[0].request_id))
-        best = max(group, key=lambda copy: richness(copy[0], copy[1].evidence.get(copy[0].request_id)))
-        for request, rows in group:
-            if request is not best[0]:
-                rows.drop_request(request.request_id)
+def _span(row: Sequence[Any]) -> Span:
+    """A stored span in the conventions' words."""
+    return vocabularies.translate(Span(*row[:12], json.loads(row[12]), json.loads(row[13])))
+
+
+def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:
+    """Traces in which another emitter may have told of these requests, where an id does not say."""
+    told = [
+        {
+            "trace_id": row.trace_id,
+            "service": row.service,
+            "scope": row.scope,
+            "input_tokens": row.input_tokens,
+            "is_identified": row.response_id is not None,
+            "started_at": row.started_at,
+            "ended_at": row.started_at + timedelta(milliseconds=row.duration_ms),
+        }
+        for rows in traces
+        for row in rows.requests
+        if row.input_tokens
+    ]
+    return [row[0] for row in con.execute(schema.query("traces_of_twins"), [told]).fetchall()] if told else []
 
 
 def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
@@ -239,6 +254,7 @@ def _replace(
     for kind in _BY_TRACE:
         con.execute(f"delete from {kind.table} where trace_id in (select unnest(cast(? as varchar[])))", [trace_ids])  # noqa: S608
     _insert(con, LlmRequest, [row for rows in joined for row in rows.requests])
+    _insert(con, RequestCopy, [row for rows in traces for row in rows.copies])
     _insert(con, Evidence, [row for rows in joined for row in rows.evidence.values()])
     _insert(con, ToolCall, [row for rows in joined for row in rows.tool_calls])
     _insert(con, ToolBatch, [row for rows in joined for row in rows.batches])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -21,12 +21,17 @@ class Span:
     kind: str
     service: str | None
     scope: str | None
+    scope_version: str | None
     started_at: datetime
     ended_at: datetime
     duration_ms: float
     status: str
     attributes: Mapping[str, Any]
     events: list[Any] = field(default_factory=list)
+
+    def saying(self, said: Mapping[str, Any], **fields: Any) -> Span:
+        """The same span with these attributes, and these fields, as well; itself where there are none."""
+        return replace(self, attributes={**self.attributes, **said}, **fields) if said or fields else self
 
     def text(self, *names: str) -> str | None:
         """The first of these attributes that is there, as text."""
@@ -71,6 +76,7 @@ class LlmRequest:
     model: str | None = None
     price_model: str | None = None
     response_id: str | None = None
+    scope: str | None = None
     time_to_first_token_ms: float | None = None
     input_tokens: int | None = None
     uncached_tokens: int | None = None
@@ -89,6 +95,25 @@ class LlmRequest:
     compressed_tool: str | None = None
     is_priced: bool = False
     is_usage_known: bool = False
+
+
+@dataclass(slots=True)
+class RequestCopy:
+    """One row of `request_copies`: a span that tells of a request for which another span stands in `llm_requests`."""
+
+    table: ClassVar[str] = "request_copies"
+
+    span_id: str
+    trace_id: str
+    request_id: str
+    request_trace_id: str
+    scope: str | None
+    reason: str
+
+    @property
+    def traces(self) -> tuple[str, str]:
+        """The trace of the span, and that of the one that stands for it."""
+        return self.trace_id, self.request_trace_id
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from .traces import is_same_tool
 PROVIDER_SERVER = "anthropic"
 """`server` of a tool that the provider runs inside the request."""
 _TOOL_ERROR = "tool_error"
-_ASKED_FOR_TOOLS = {"tool_use", "tool_call", "tool_calls"}
+_ASKED_FOR_TOOLS = {"tool_use", "tool_call", "tool_calls", "tool-calls"}
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from types import TracebackType
 
 import duckdb
 
-from . import pipeline, prices, schema
+from . import pipeline, prices, privacy, schema
 from .attribution import run as attribution
 from .attribution.memory import Memory
 from .continued import Continued
@@ -29,7 +29,7 @@ from .errors import (
 )
 from .spans import SpanBatch
 
-DERIVATION = "2"
+DERIVATION = "3"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
 
 Progress = Callable[[int, int], None]
@@ -130,7 +130,10 @@ class Store:
     def append_load(self, batch: SpanBatch, load: Load) -> Appended:
         """Like `append`, with what was refused or dropped on the way."""
         with self._transaction():
-            appended = self._insert(batch.unique(), len(batch))
+            unique = batch.unique()
+            appended = self._insert(
+                unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch)
+            )
             now = datetime.now(UTC).replace(tzinfo=None)
             if load.position is not None:
                 self._con.execute("delete from source_positions where source = ?", [load.source])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from toolspend import attributes as at
 
 from . import vocabularies
 from .rows import (
@@ -12,6 +15,7 @@ from .rows import (
     Evidence,
     LlmRequest,
     Normalised,
+    RequestCopy,
     SeenDefinition,
     Span,
     ToolBatch,
@@ -19,7 +23,14 @@ from .rows import (
     ToolSelection,
 )
 from .trees import Tree
+from .vocabularies import logfire
 
+NESTED: Final = "nested"
+STREAM: Final = "stream"
+SUM: Final = "sum"
+"""Why two spans tell of one request: one lies within the other; they are the halves of a stream; the second says what
+the requests within it add up to."""
+Link: TypeAlias = tuple[LlmRequest, LlmRequest, str]
 _FOLDED = (
     "tool_call_id",
     "tool_version",
@@ -48,6 +59,11 @@ class TraceRows:
     definitions: list[SeenDefinition] = field(default_factory=list)
     said: dict[str, Normalised] = field(default_factory=dict)
     """What the spans say that rows were made of."""
+    links: list[Link] = field(default_factory=list)
+    """Requests of which the trace shows that they are one; the second is the half, or the sum."""
+    roots: set[str] = field(default_factory=set)
+    """The requests that have nothing above them."""
+    copies: list[RequestCopy] = field(default_factory=list)
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
@@ -62,7 +78,7 @@ class TraceRows:
 
 
 def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
-    """The rows of a trace's spans, in any order; `tree` has them, and those above them that say nothing themselves."""
+    """The rows of a trace's spans (translated), in any order; `tree` has them, and silent ones above them."""
     ordered = sorted(spans, key=lambda span: (span.started_at, span.span_id))
     tree = Tree(ordered) if tree is None else tree
     said: dict[str, Normalised] = defaultdict(Normalised)
@@ -71,14 +87,15 @@ def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
     for span in ordered:
         _add(rows, span, said[span.span_id], tree, said)
     rows.tool_calls = _folded(ordered, said, tree)
-    _fold_requests(rows, ordered, said, tree)
+    _link_requests(rows, ordered, said, tree)
     return rows
 
 
-def richness(request: LlmRequest, evidence: Evidence | None) -> tuple[bool, bool, int]:
-    """How much a span says of a request: the fullest of several for one response is billed."""
-    filled = sum(getattr(request, each.name) is not None for each in fields(request))
-    return request.is_usage_known, evidence is not None, filled
+def is_same_usage(one: LlmRequest, other: LlmRequest) -> bool:
+    """Whether what both know of their tokens is the same."""
+    names = ("input_tokens", "output_tokens")
+    known = ((getattr(one, name), getattr(other, name)) for name in names)
+    return all(own is None or others is None or own == others for own, others in known)
 
 
 def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: dict[str, Normalised]) -> None:
@@ -155,15 +172,39 @@ def _complete(outer: ToolCall, inner: ToolCall) -> None:
         outer.status = inner.status
 
 
-def _fold_requests(rows: TraceRows, spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> None:
-    """Two spans for one request, one within the other, where no response id says so: the fuller one stays."""
-    for span in spans:
-        inner = said[span.span_id].request
-        if inner is None:
-            continue
-        above = (said[each.span_id].request for each in tree.ancestors(span))
-        outer = next((request for request in above if request is not None), None)
-        if outer is None or (inner.response_id and outer.response_id):
-            continue
-        poorer = min(outer, inner, key=lambda request: richness(request, rows.evidence.get(request.request_id)))
-        rows.drop_request(poorer.request_id)
+def _link_requests(rows: TraceRows, spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> None:
+    """Requests that are told twice, as the trace shows: one within the other, or the two halves of a stream."""
+    requests = [(span, request) for span in spans if (request := said[span.span_id].request) is not None]
+    within: dict[str, list[LlmRequest]] = {}
+    for span, request in requests:
+        if span.parent_span_id is None:
+            rows.roots.add(request.request_id)
+        if (outer := _around(span, said, tree)) is not None:
+            within.setdefault(outer.request_id, []).append(request)
+    by_id = {request.request_id: request for _, request in requests}
+    for request_id, inner in within.items():
+        rows.links.extend(_links(by_id[request_id], inner))
+    halves = logfire.streams([(span, request, rows.evidence.get(request.request_id)) for span, request in requests])
+    rows.links.extend((record, call, STREAM) for call, record in halves)
+
+
+def _around(span: Span, said: dict[str, Normalised], tree: Tree) -> LlmRequest | None:
+    """The request whose span is the nearest above, with no agent, tool or compression between, which have their own."""
+    for above in tree.ancestors(span):
+        own = said[above.span_id]
+        if own.request is not None:
+            return own.request
+        if own.tool_call or own.batch or own.compression or above.text(at.OPERATION) == at.OPERATION_AGENT:
+            return None
+    return None
+
+
+def _links(outer: LlmRequest, inner: Sequence[LlmRequest]) -> list[Link]:
+    """The outer is the same as the one within that fits best; where none fits, it is their sum."""
+    loose = [each for each in inner if not (each.response_id and outer.response_id)]
+    if len(loose) < len(inner):
+        return []  # the ids tell
+    fitting = [each for each in loose if is_same_usage(outer, each)]
+    if fitting:
+        return [(outer, max(fitting, key=lambda each: (each.is_usage_known, bool(each.input_tokens))), NESTED)]
+    return [(loose[-1], outer, SUM)] if outer.response_id is None else []

@@ -15,6 +15,8 @@ SESSION_ATTRIBUTES = (at.SESSION_ID, at.CONVERSATION_ID, at.SESSION_ID_STANDARD)
 INHERITED = frozenset((*SESSION_ATTRIBUTES, at.USER_ID, at.AGENT_NAME, at.SESSION_TAGS))
 """What spans have from those above them."""
 
+_SCRUBBED = "[Scrubbed due to"
+"""What Logfire writes in place of a value that looks secret, and a session's name does: it names none."""
 _T = TypeVar("_T")
 
 
@@ -23,7 +25,7 @@ def names_in(spans: Iterable[Span]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {name: set() for name in SESSION_ATTRIBUTES}
     for span in spans:
         for name, values in found.items():
-            if value := span.text(name):
+            if value := _session(span, name):
                 values.add(value)
     return found
 
@@ -57,7 +59,7 @@ class Tree:
         for name in SESSION_ATTRIBUTES:
             if not self._sessions[name]:
                 continue
-            inherited = (found for each in (span, *self.ancestors(span)) if (found := each.text(name)))
+            inherited = (found for each in (span, *self.ancestors(span)) if (found := _session(each, name)))
             if (session := next(inherited, None)) is not None:
                 return session
             if len(self._sessions[name]) == 1:
@@ -75,6 +77,11 @@ class Tree:
     def tags(self, span: Span) -> list[str] | None:
         """The tags of the session."""
         return self.nearest(span, _tags)
+
+
+def _session(span: Span, name: str) -> str | None:
+    value = span.text(name)
+    return None if value is None or value.startswith(_SCRUBBED) else value
 
 
 def _tags(span: Span) -> list[str] | None:

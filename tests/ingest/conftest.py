@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,33 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty store, made once: prices and schema take most of a second."""
+    path = tmp_path_factory.mktemp("empty") / "toolspend.duckdb"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOOLSPEND_HOME", str(path.parent))
+        Store.open(path).close()
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def fresh(tmp_path: Path, empty_file: Path) -> Callable[[str], Store]:
+    """Makes an empty store of a name."""
+
+    def make(name: str) -> Store:
+        path = tmp_path / name / "toolspend.duckdb"
+        path.parent.mkdir(parents=True)
+        shutil.copyfile(empty_file, path)
+        return Store.open(path)
+
+    return make
+
+
+@pytest.fixture
+def store(fresh: Callable[[str], Store]) -> Iterator[Store]:
     """An empty store."""
-    with Store.open(tmp_path / "store" / "toolspend.duckdb") as opened:
+    with fresh("store") as opened:
         yield opened
 
 

@@ -28,11 +28,12 @@ comment on column llm_requests.provider is 'Who was asked, as the emitter said: 
 comment on column llm_requests.model is 'Model that answered, else the one that was asked for.';
 comment on column llm_requests.price_model is 'provider/model of the rows in prices that apply; null where the model has no known price.';
 comment on column llm_requests.response_id is 'The provider''s id of the response; one response is billed once.';
+comment on column llm_requests.scope is 'Instrumentation scope of the span that stands for the request: which emitter told of it.';
 comment on column llm_requests.started_at is 'Start, UTC.';
 comment on column llm_requests.duration_ms is 'Duration in milliseconds.';
 comment on column llm_requests.time_to_first_token_ms is 'Milliseconds to the first streamed chunk; null where unknown.';
 comment on column llm_requests.input_tokens is 'Tokens of the whole prompt, cache included; null where usage is unknown.';
-comment on column llm_requests.uncached_tokens is 'Prompt tokens billed at the input rate.';
+comment on column llm_requests.uncached_tokens is 'Prompt tokens billed at the input rate; null where the emitter does not say how much of the prompt came from the cache.';
 comment on column llm_requests.cache_read_tokens is 'Prompt tokens read from the cache.';
 comment on column llm_requests.cache_write_5m_tokens is 'Prompt tokens written to the cache for five minutes.';
 comment on column llm_requests.cache_write_1h_tokens is 'Prompt tokens written to the cache for one hour.';
@@ -49,7 +50,15 @@ comment on column llm_requests.tags is 'Tags given to the session.';
 comment on column llm_requests.compressed_tool is 'Tool whose result this request compressed; null for other requests.';
 comment on column llm_requests.cost_usd is 'US dollars billed; null where not priced.';
 comment on column llm_requests.is_priced is 'Whether every billed token has a known price.';
-comment on column llm_requests.is_usage_known is 'Whether the span said what was billed.';
+comment on column llm_requests.is_usage_known is 'Whether the span said what was billed, at every rate; where not, cost_usd is of what it said.';
+
+comment on table request_copies is 'One row per span that tells of a request for which another span stands in llm_requests; it is billed once.';
+comment on column request_copies.span_id is 'The span that is not billed.';
+comment on column request_copies.trace_id is 'Trace it belongs to.';
+comment on column request_copies.request_id is 'The request in llm_requests that it tells of.';
+comment on column request_copies.request_trace_id is 'Trace of that request.';
+comment on column request_copies.scope is 'Instrumentation scope of the span: which emitter told of it.';
+comment on column request_copies.reason is 'response_id (one response), nested (within the other or around it), stream (half of one), sum (adds up requests), twin (two emitters, one call).';
 
 comment on table context_evidence is 'One row per request that said what its prompt and output were made of (sizes and ids, no content).';
 comment on column context_evidence.request_id is 'Span id of the request.';

@@ -1,35 +1,106 @@
-"""What spans say: one pure module per emitter's dialect, each a function from a span to rows.
+"""What spans say: one pure module per emitter's dialect, which puts a span into the conventions' words.
 
-A dialect is a module with `speaks(span) -> bool` and `normalise(span) -> Normalised`; a new one is a new file and its
-place in `DIALECTS`. The first that speaks for a span is asked; a span that none speaks for stays a span.
+A dialect is a module with `translate(span) -> Span`, the same span saying the same under the conventions' names, and
+`read_content(span) -> attributes`, what its content says in sizes, kinds and figures. Of the result `conventions` makes
+rows. A new dialect is a new file, its scopes and marks here, and how it counts in `emitters`.
+
+A span that none of this concerns is told by its scope and one comparison of sets, and costs nothing more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, Final, NamedTuple
+
+from toolspend import attributes as at
 
 from ..rows import Normalised, Span
-from . import genai, mcp
+from . import content, genai, langsmith, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
+from .conventions import SYSTEM
+from .conventions import normalise as _rows
 
 
 class Dialect(NamedTuple):
     """One emitter's way to say things."""
 
     name: str
-    speaks: Callable[[Span], bool]
-    normalise: Callable[[Span], Normalised]
+    translate: Callable[[Span], Span]
+    read_content: Callable[[Span], dict[str, Any]]
 
 
-DIALECTS: tuple[Dialect, ...] = (
-    Dialect("mcp", mcp.speaks, mcp.normalise),
-    Dialect("genai", genai.speaks, genai.normalise),
+_GENAI: Final = Dialect("genai", genai.translate, genai.read_content)
+_OPENINFERENCE: Final = Dialect("openinference", openinference.translate, openinference.read_content)
+_OPENLLMETRY: Final = Dialect("openllmetry", openllmetry.translate, openllmetry.read_content)
+_LOGFIRE: Final = Dialect("logfire", logfire.translate, logfire.read_content)
+_PYDANTIC_AI: Final = Dialect("pydantic-ai", pydantic_ai.translate, pydantic_ai.read_content)
+_VERCEL: Final = Dialect("vercel", vercel.translate, vercel.read_content)
+_LANGSMITH: Final = Dialect("langsmith", langsmith.translate, langsmith.read_content)
+_MCP: Final = Dialect("mcp", mcp.translate, mcp.read_content)
+
+_BY_SCOPE: Final = {
+    at.SCOPE: _GENAI,
+    at.ANTHROPIC_SCOPE: _GENAI,
+    "pydantic-ai": _PYDANTIC_AI,
+    "logfire.anthropic": _LOGFIRE,
+    "logfire.openai": _LOGFIRE,
+}
+_BY_MARK: Final = (
+    (at.MCP_METHOD, _MCP),
+    (openinference.KIND, _OPENINFERENCE),
+    (vercel.ID, _VERCEL),
+    (langsmith.KIND, _LANGSMITH),
+    ("traceloop.span.kind", _OPENLLMETRY),
+    ("llm.request.type", _OPENLLMETRY),
+    (at.OPERATION, _GENAI),
+    (SYSTEM, _GENAI),
 )
+"""What only a dialect's spans say; the first that a span says tells it. Collectors may drop the scope."""
+MARKS: Final = frozenset(mark for mark, _ in _BY_MARK)
+_INSTRUMENTATIONS: Final = "opentelemetry.instrumentation."
+_CALL: Final = f"{mcp.CALL_METHOD} "
+
+
+def dialect_of(span: Span) -> Dialect | None:
+    """The dialect of a span; None where it says nothing of models and tools."""
+    own = _BY_SCOPE.get(span.scope or "")
+    if own is not None:
+        return own
+    if MARKS.isdisjoint(span.attributes):
+        return _MCP if span.name.startswith(_CALL) else None
+    found = next(dialect for mark, dialect in _BY_MARK if mark in span.attributes)
+    is_instrumentation = found is _GENAI and (span.scope or "").startswith(_INSTRUMENTATIONS)
+    return _OPENLLMETRY if is_instrumentation else found
+
+
+def translate(span: Span) -> Span:
+    """The span in the conventions' words, with what its content says; itself where it says nothing of models."""
+    dialect = dialect_of(span)
+    if dialect is None:
+        return span
+    span = dialect.translate(span)
+    if content.has_any(span.attributes) or content.has_messages(span.events):
+        return span.saying(dialect.read_content(span))
+    return span
+
+
+def without_content(span: Span) -> dict[str, Any]:
+    """The attributes of a span without content, and with all that its content says: it translates to the same."""
+    kept = content.without(span.attributes)
+    dialect = dialect_of(span)
+    if dialect is None:
+        return kept
+    whole = dialect.translate(span)
+    kept |= dialect.read_content(whole)
+    left = dialect.translate(replace(span, attributes=kept)).attributes
+    return kept | content.without({name: said for name, said in whole.attributes.items() if name not in left})
+
+
+def is_spoken(scope: str | None) -> bool:
+    """Whether every span of this scope is in a dialect."""
+    return scope in _BY_SCOPE
 
 
 def normalise(span: Span) -> Normalised:
-    """The rows that a span makes, in the words of its dialect."""
-    for dialect in DIALECTS:
-        if dialect.speaks(span):
-            return dialect.normalise(span)
-    return Normalised()
+    """The rows that a translated span makes."""
+    return _rows(span)

@@ -1,116 +1,260 @@
-"""Content as the GenAI conventions carry it, read as segments: sizes, kinds, tool names and ids."""
+"""Content: which attributes hold it, and how it is read into evidence and facts, which stay when it goes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from toolspend import attributes as at
+from toolspend.evidence.segments import result_text
 
 from ..rows import Span
+from . import definitions, evidence, usage
+from .messages import Message, blocks, loads, merged, read, read_one
 
-Segment: TypeAlias = list[Any]
-
-TOOL_DEFINITIONS = "gen_ai.tool.definitions"
-_TEXTS = {"user": at.SEGMENT_USER, "assistant": at.SEGMENT_ASSISTANT, "system": at.SEGMENT_SYSTEM}
-
-
-def prompt_segments(span: Span) -> list[Segment] | None:
-    """The prompt in its order (tools, system, messages); None where the span has no content."""
-    messages = _list(span, at.INPUT_MESSAGES)
-    if messages is None:
-        return None
-    definitions = [_definition(tool) for tool in _list(span, TOOL_DEFINITIONS) or ()]
-    tools_by_call: dict[str, str] = {}
-    system = [_part(part, "system", tools_by_call) for part in _list(span, at.SYSTEM_INSTRUCTIONS) or ()]
-    return [*definitions, *system, *_messages(messages, tools_by_call)]
-
-
-def output_segments(span: Span) -> list[Segment] | None:
-    """What the response was made of; None where the span has no content."""
-    messages = _list(span, at.OUTPUT_MESSAGES)
-    return list(_messages(messages, {})) if messages is not None else None
-
-
-def loads(text: str) -> Any:
-    """The value of JSON text, with "?" for each half of a character, which no store takes; None for what is none."""
-    try:
-        value = json.loads(text)
-        if "\\ud" in text or "\\uD" in text:
-            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
-def to_text(segments: list[Segment]) -> str:
-    """Segments as JSON text, trailing nulls left out."""
-    return json.dumps([_trimmed(segment) for segment in segments], separators=(",", ":"), ensure_ascii=False)
-
-
-def _trimmed(segment: Segment) -> Segment:
-    end = len(segment)
-    while end and segment[end - 1] is None:
-        end -= 1
-    return segment[:end]
-
-
-def _list(span: Span, name: str) -> list[Any] | None:
-    value = span.attributes.get(name)
-    if isinstance(value, str):
-        value = loads(value)
-    return value if isinstance(value, list) else None
-
-
-def _messages(messages: list[Any], tools_by_call: dict[str, str]) -> Iterator[Segment]:
-    for message in messages:
-        if isinstance(message, Mapping):
-            for part in message.get("parts") or ():
-                yield _part(part, str(message.get("role")), tools_by_call)
-
-
-def _part(part: object, role: str, tools_by_call: dict[str, str]) -> Segment:
-    if not isinstance(part, Mapping):
-        return _segment(_TEXTS.get(role, at.SEGMENT_OTHER), str(part))
-    call_id = str(part["id"]) if part.get("id") else None
-    match part.get("type"):
-        case "text":
-            return _segment(_TEXTS.get(role, at.SEGMENT_OTHER), _string(part.get("content")))
-        case "reasoning" | "thinking":
-            return _segment(at.SEGMENT_THINKING, _string(part.get("content")))
-        case "tool_call":
-            name = str(part.get("name") or "")
-            if call_id is not None:
-                tools_by_call[call_id] = name
-            return _segment(at.SEGMENT_CALL, name + _string(part.get("arguments") or {}), name, call_id)
-        case "tool_call_response":
-            text = _result_text(part.get("response", part.get("result")))
-            return _segment(at.SEGMENT_RESULT, text, tools_by_call.get(call_id or ""), call_id)
-        case _:
-            return _segment(at.SEGMENT_OTHER, _string(part))
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+NATIVE_RESULT: Final = "anthropic.tool_result.content"
+NAMES: Final = frozenset(
+    {
+        at.INPUT_MESSAGES,
+        at.OUTPUT_MESSAGES,
+        at.SYSTEM_INSTRUCTIONS,
+        at.TOOL_ARGUMENTS,
+        at.TOOL_RESULT,
+        TOOL_DEFINITIONS,
+        NATIVE_RESULT,
+        "gen_ai.prompt",
+        "gen_ai.completion",
+        "gen_ai.task.input",
+        "gen_ai.task.output",
+        "gen_ai.content.prompt",
+        "gen_ai.content.completion",
+        "gen_ai.event.content",
+        "input",
+        "output",
+        "input.value",
+        "output.value",
+        "tool.parameters",
+        "llm.prompts",
+        "llm.completions",
+        "traceloop.entity.input",
+        "traceloop.entity.output",
+        "ai.prompt",
+        "ai.prompt.messages",
+        "ai.prompt.tools",
+        "ai.response.text",
+        "ai.response.object",
+        "ai.response.reasoning",
+        "ai.response.toolCalls",
+        "ai.toolCall.args",
+        "ai.toolCall.result",
+        "ai.value",
+        "ai.values",
+        "ai.embedding",
+        "ai.embeddings",
+        "ai.result.text",
+        "ai.result.object",
+        "ai.result.toolCalls",
+        "events",
+        "all_messages_events",
+        "pydantic_ai.all_messages",
+        "final_result",
+        "tool_arguments",
+        "tool_response",
+        "request_data",
+        "response_data",
+        "model_request_parameters",
+        "langsmith.span.inputs",
+        "langsmith.span.outputs",
+    }
+)
+"""Attributes of a span in one of the dialects that hold content, whole."""
+PREFIXES: Final = (
+    "gen_ai.prompt.",
+    "gen_ai.completion.",
+    "llm.input_messages.",
+    "llm.output_messages.",
+    "llm.prompts.",
+    "llm.completions.",
+    "llm.tools.",
+    "llm.request.functions.",
+    "embedding.embeddings.",
+    "retrieval.documents.",
+    "reranker.",
+)
+"""The beginnings of attributes that hold a list of content by index."""
+_EVENT_NAMES: Final = frozenset({"content", "message", "tool_calls", "body", "arguments", "gen_ai.event.content"})
 
 
-def _definition(tool: object) -> Segment:
-    name = str(tool.get("name") or "") if isinstance(tool, Mapping) else ""
-    return _segment(at.SEGMENT_DEFINITION, _string(tool), name)
+def is_content(name: str) -> bool:
+    """Whether an attribute of this name holds content."""
+    return name in NAMES or name.startswith(PREFIXES)
 
 
-def _segment(kind: str, text: str, tool: str | None = None, call_id: str | None = None) -> Segment:
-    utf8_bytes = None if text.isascii() else len(text.encode("utf-8", "replace"))
-    return [kind, len(text), tool, call_id, None, utf8_bytes]
+def has_any(attributes: Mapping[str, Any]) -> bool:
+    """Whether any attribute holds content."""
+    return not NAMES.isdisjoint(attributes) or any(name.startswith(PREFIXES) for name in attributes)
 
 
-def _result_text(value: object) -> str:
-    if isinstance(value, list):
-        return "".join(
-            part["text"] if isinstance(part, Mapping) and isinstance(part.get("text"), str) else _string(part)
-            for part in value
-        )
-    return _string(value)
+def without(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that hold no content."""
+    return {name: value for name, value in attributes.items() if not is_content(name)}
 
 
-def _string(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if value is None else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def events_without(events: Sequence[Any]) -> list[Any]:
+    """Events, those of the conventions without what was said in them."""
+    return [_event_without(event) if _is_message(event) else event for event in events]
+
+
+def has_messages(events: Sequence[Any]) -> bool:
+    """Whether any of the events holds a message."""
+    return any(_is_message(event) for event in events)
+
+
+def of_request(
+    span: Span,
+    *,
+    messages: list[Message] | None,
+    output: list[Message] | None,
+    tools: list[dict[str, Any]] | None = None,
+    system: Any = None,
+) -> dict[str, Any]:
+    """The evidence that a request's content gives, but for what the span says of itself."""
+    found: dict[str, Any] = {}
+    if at.CONTEXT_DELTA not in span.attributes and messages is not None:
+        found |= evidence.of_prompt(messages, tools, system)
+    if at.OUTPUT_SEGMENTS not in span.attributes and output is not None:
+        found |= evidence.of_output(output)
+    return found
+
+
+def of_call(span: Span, arguments: object, result: object) -> dict[str, Any]:
+    """The sizes of a tool's arguments and result, but for what the span says of itself."""
+    found: dict[str, Any] = {}
+    if at.TOOL_ARGUMENT_CHARS not in span.attributes and arguments is not None:
+        found[at.TOOL_ARGUMENT_CHARS] = len(result_text(arguments))
+    if at.TOOL_RESULT_CHARS not in span.attributes and result is not None:
+        value = loads(result) if isinstance(result, str) and result.startswith("[") else result
+        shown = blocks(value) if isinstance(value, list) else result
+        found[at.TOOL_RESULT_CHARS] = len(result_text(shown))
+    return found
+
+
+def of_response(value: object) -> dict[str, Any]:
+    """What a provider's whole response, plain or as JSON text, says beside its text: usage, id, stop reason, tier."""
+    value = loads(value)
+    if not isinstance(value, Mapping):
+        return {}
+    found: dict[str, Any] = {}
+    if isinstance(value.get("usage"), Mapping):
+        found |= of_usage(value["usage"])
+    choices = value.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else value
+    for name, said in (
+        (at.RESPONSE_ID, value.get("id")),
+        (at.RESPONSE_MODEL, value.get("model") or value.get("model_name")),
+        (at.ANTHROPIC_STOP_REASON, value.get("stop_reason")),
+        (at.FINISH_REASONS, choice.get("finish_reason")),
+        (at.SERVICE_TIER, value.get("service_tier")),
+    ):
+        if isinstance(said, str) and said:
+            found.setdefault(name, said)
+    return found
+
+
+def of_answer(span: Span, value: object) -> dict[str, Any]:
+    """Like `of_response`, of a response that LangChain may have wrapped; without what the span says itself."""
+    said = loads(value)
+    if not isinstance(said, Mapping):
+        return {}
+    found = of_response(said["llm_output"] if isinstance(said.get("llm_output"), Mapping) else said)
+    rows = said.get("generations")
+    first = rows[0][0] if isinstance(rows, list) and rows and isinstance(rows[0], list) and rows[0] else None
+    message = first.get("message") if isinstance(first, Mapping) else None
+    inner = message.get("kwargs") if isinstance(message, Mapping) else None
+    if isinstance(inner, Mapping):
+        found = of_response(inner.get("response_metadata")) | found
+    return {name: each for name, each in found.items() if name not in span.attributes}
+
+
+def of_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A provider's usage as attributes: as it was received, and what of it has a name of its own."""
+    found: dict[str, Any] = {}
+    numbers = {key: value for key, value in raw.items() if value is not None and key != "iterations"}
+    if usage.of_provider(numbers) != usage.Usage():
+        found[usage.RAW] = evidence.compact(numbers)
+    if isinstance(raw.get("service_tier"), str):
+        found[at.SERVICE_TIER] = raw["service_tier"]
+    if isinstance(raw.get("speed"), str):
+        found[at.USAGE_SPEED] = raw["speed"]
+    if isinstance(raw.get("iterations"), list) and raw["iterations"]:
+        found[at.USAGE_ITERATIONS] = evidence.compact(raw["iterations"])
+    server = raw.get("server_tool_use")
+    if isinstance(server, Mapping) and isinstance(server.get("web_search_requests"), int):
+        found[at.USAGE_WEB_SEARCHES] = server["web_search_requests"]
+    return found
+
+
+def system_of(value: object) -> list[Any] | None:
+    """System instructions: text, parts, or JSON text of them, as blocks."""
+    said = loads(value) if isinstance(value, str) and value[:1] in "[{" else value
+    return blocks(said if said is not None else value, "system") or None
+
+
+def tools_of(value: object) -> list[dict[str, Any]] | None:
+    """Tool definitions in whatever form; None where there is nothing that says of any."""
+    return definitions.read(value) if value is not None else None
+
+
+def events_of(span: Span) -> tuple[list[Message] | None, list[Message] | None]:
+    """The messages in a span's events, as the conventions up to 1.36 had them: the prompt's and the response's."""
+    return read_events([_flat(event) for event in span.events if _is_message(event)])
+
+
+def read_events(events: object) -> tuple[list[Message] | None, list[Message] | None]:
+    """Messages from events, each an object with its name and body; None for a side of which there is none."""
+    found = loads(events)
+    if not isinstance(found, list):
+        return None, None
+    prompt: list[Message] = []
+    output: list[Message] = []
+    for event in found:
+        if not isinstance(event, Mapping):
+            continue
+        name = str(event.get("event.name") or event.get("name") or "")
+        body = loads(event["body"]) if isinstance(event.get("body"), str) else event.get("body")
+        event = {**event, **body} if isinstance(body, Mapping) else event
+        if name in ("gen_ai.content.prompt", "gen_ai.content.completion"):
+            listed = read(event.get("gen_ai.prompt") or event.get("gen_ai.completion")) or []
+            (prompt if name.endswith("prompt") else output).extend(listed)
+        elif name == "gen_ai.choice":
+            message = loads(event["message"]) if isinstance(event.get("message"), str) else event.get("message")
+            said = message if message is not None else event.get("content")
+            whole: Mapping[str, Any] = said if isinstance(said, Mapping) else {"content": said}
+            output.extend(read_one({"role": "assistant", "tool_calls": _calls(event), **whole}))
+        elif name.startswith("gen_ai.") and name.endswith(".message"):
+            role = str(event.get("role") or name.split(".")[1])
+            prompt.extend(read_one({**event, "role": role, "tool_calls": _calls(event), "type": None}))
+    return merged(iter(prompt)) or None, output or None
+
+
+def _calls(event: Mapping[str, Any]) -> Any:
+    return loads(event["tool_calls"]) if isinstance(event.get("tool_calls"), str) else event.get("tool_calls")
+
+
+def _is_message(event: object) -> bool:
+    name = event.get("name") if isinstance(event, Mapping) else None
+    return isinstance(name, str) and name.startswith("gen_ai.")
+
+
+def _flat(event: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = event.get("attributes")
+    return {**(attributes if isinstance(attributes, Mapping) else {}), "event.name": event.get("name")}
+
+
+def _event_without(event: Mapping[str, Any]) -> dict[str, Any]:
+    attributes = event.get("attributes")
+    if not isinstance(attributes, Mapping):
+        return dict(event)
+    kept = {name: value for name, value in without(attributes).items() if name not in _EVENT_NAMES}
+    return {**event, "attributes": kept}

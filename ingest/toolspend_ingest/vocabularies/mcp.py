@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from toolspend import attributes as at
 
-from ..rows import Normalised, Span
-from .genai import tool_call
+from ..rows import Span
+from . import genai
 
-CALL_METHOD = "tools/call"
-
-
-def speaks(span: Span) -> bool:
-    """Whether the span is an MCP message of a library's own; ours are in the general conventions."""
-    return span.scope != at.SCOPE and (at.MCP_METHOD in span.attributes or span.name.startswith(f"{CALL_METHOD} "))
+CALL_METHOD: Final = "tools/call"
 
 
-def normalise(span: Span) -> Normalised:
-    """A tool execution for a tool call; nothing for the rest of the protocol."""
+def translate(span: Span) -> Span:
+    """The span in the conventions' words: a tool's run for a call, nothing for the rest of the protocol."""
     if span.text(at.MCP_METHOD) not in (CALL_METHOD, None):
-        return Normalised()
+        return span.saying({at.OPERATION: None})
     tool = span.text(at.TOOL_NAME) or span.name.removeprefix(CALL_METHOD).strip()
-    return Normalised(tool_call=tool_call(span, tool)) if tool else Normalised()
+    return span.saying({at.OPERATION: at.OPERATION_TOOL, at.TOOL_NAME: tool} if tool else {})
+
+
+def read_content(span: Span) -> dict[str, Any]:
+    """The sizes of the arguments and the result."""
+    return genai.of_call(span)

@@ -64,32 +64,59 @@ def dollars(**tokens: int) -> Decimal:
 RIGHT = {"input": 5, "cache_read": 128_955, "cache_write_5m": 1253, "output": 80}
 
 
-@pytest.mark.parametrize("total", [5 + 128_955 + 1253, 5], ids=["includes the cache", "excludes the cache"])
+def passed_on() -> Made:
+    """The same request as an emitter tells it that passes on the provider's own figures, which leave the cache out."""
+    span = said(output=80)
+    span.scope, span.attributes = "ai", {
+        at.RESPONSE_ID: "msg_1",
+        at.CONVERSATION_ID: SESSION,
+        "ai.operationId": "ai.generateText.doGenerate",
+        "ai.model.provider": "anthropic.messages",
+        "ai.model.id": "claude-sonnet-4-5-20250929",
+        "ai.request.headers.user-agent": "ai/5.0.76",
+        at.INPUT_TOKENS: 5,
+        at.OUTPUT_TOKENS: 80,
+        "ai.usage.cachedInputTokens": 128_955,
+        "ai.response.providerMetadata": '{"anthropic":{"cacheCreationInputTokens":1253}}',
+    }  # fmt: skip
+    return span
+
+
+@pytest.mark.parametrize("is_passed_on", [False, True], ids=["includes the cache", "excludes the cache"])
 def test_case_01_input_tokens_with_and_without_the_cache_are_the_same_bill(
-    store: Store, rows: Rows, total: int
+    store: Store, rows: Rows, is_passed_on: bool
 ) -> None:
-    """5 uncached, 128,955 read and 1,253 written, however it is said.
+    """5 uncached, 128,955 read and 1,253 written, as two emitters say it that are known to differ.
 
     Taking the total for the uncached bills the cache twice: nine times the cost.
     """
-    load(store, said(input=total, read=128_955, write=1253, output=80))
+    load(store, passed_on() if is_passed_on else said(input=130_213, read=128_955, write=1253, output=80))
     assert billed(rows) == RIGHT
     assert cost(rows) == dollars(**RIGHT)
     twice = dollars(**{**RIGHT, "input": 130_213})
     assert twice > 9 * cost(rows)
 
 
-def test_case_01_an_emitter_that_nobody_vouches_for_is_unknown(store: Store, rows: Rows) -> None:
-    """What its token counts include is not guessed: the span bills nothing, and is kept."""
+def test_case_01_what_an_emitter_counts_is_not_guessed(store: Store, rows: Rows) -> None:
+    """Of an emitter that nobody vouches for the prompt is not known: what is known at a rate is booked, and no more."""
     load(store, chat(1, 2, 0, 1, scope="somebody.else"))
-    assert rows("from llm_requests") == []
-    assert rows("from context_ledger") == []
-    assert len(rows("from spans")) == 1
+    (row,) = rows("select input_tokens, uncached_tokens, is_usage_known from llm_requests")
+    assert tuple(row.values()) == (None, None, False)
+    assert "input" not in billed(rows)
+    assert rows((Path(__file__).parents[2] / "conservation.sql").read_text(encoding="utf-8")) == []
+
+
+def test_case_01_figures_that_cannot_be_are_unknown(store: Store, rows: Rows) -> None:
+    """More from the cache than in all, from an emitter that counts all: one is wrong, and none tells which."""
+    load(store, said(input=5, read=128_955, write=1253, output=80))
+    (row,) = rows("select input_tokens, uncached_tokens, cache_read_tokens, output_tokens, is_usage_known "
+                  "from llm_requests")  # fmt: skip
+    assert tuple(row.values()) == (None, None, None, 80, False)
 
 
 def test_case_02_nothing_is_clamped(store: Store, rows: Rows) -> None:
     """`max(input - cached, 0)` would hide the 5 tokens that were neither read nor written."""
-    load(store, said(input=5, read=128_955, write=1253, output=80))
+    load(store, passed_on())
     clamped = max(5 - 128_955 - 1253, 0)
     assert billed(rows)["input"] == 5 != clamped
     assert sum(billed(rows).values()) == 5 + 128_955 + 1253 + 80
@@ -97,7 +124,7 @@ def test_case_02_nothing_is_clamped(store: Store, rows: Rows) -> None:
 
 def test_case_03_output_is_said_and_not_a_difference(store: Store, rows: Rows) -> None:
     """Total less prompt would bill the cache as 130,288 tokens of output."""
-    span = said(input=5, read=128_955, write=1253, output=80)
+    span = passed_on()
     span.attributes = {**span.attributes, "gen_ai.usage.total_tokens": 5 + 128_955 + 1253 + 80}
     load(store, span)
     assert billed(rows)["output"] == 80

@@ -78,11 +78,15 @@ compactions as (
 bills as (
     select
         *,
-        coalesce(
-            uncached_tokens, input_tokens - read_tokens - write_1h_tokens - write_5m_tokens, 0
-        ) as rest_tokens,
-        -- A stream that was cut has a known prompt and an unknown output: what is known was billed, and is booked.
-        (is_usage_known or input_tokens is not null)
+        coalesce(uncached_tokens, 0) as rest_tokens,
+        -- A stream that was cut has a known prompt and an unknown output; of an emitter that does not say what its count
+        -- of the prompt includes, only the output is known. What is known at a rate was billed, and is booked.
+        (
+            is_usage_known
+            or coalesce(
+                uncached_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens
+            ) is not null
+        )
         and read_tokens between -1000000000000 and 1000000000000
         and write_1h_tokens between -1000000000000 and 1000000000000
         and write_5m_tokens between -1000000000000 and 1000000000000

@@ -7,6 +7,7 @@ select
     kind,
     service,
     scope,
+    scope_version,
     started_at,
     ended_at,
     duration_ms,

@@ -1,0 +1,56 @@
+"""Content at the store's door: it is read into evidence, and goes no further unless somebody asked for it.
+
+Here and not in the decoders, as every source passes here; before the store and not after, as what is on disk once is
+in its snapshots and backups. Evidence and figures read from content become attributes of the span, so that everything
+derived can be computed again from what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Final
+
+from toolspend import attributes as at
+
+from . import vocabularies
+from .otlp_values import to_json
+from .rows import Span
+from .spans import SpanBatch, SpanRow
+from .vocabularies import content
+
+VARIABLE: Final = "TOOLSPEND_KEEP_CONTENT"
+_MARKS: Final = tuple(f'"{mark}"' for mark in sorted(vocabularies.MARKS))
+_OWN_EVIDENCE: Final = (f'"{at.CONTEXT_DELTA}"', f'"{at.OUTPUT_SEGMENTS}"')
+
+
+def is_content_kept() -> bool:
+    """Whether the user asks for content to be kept."""
+    return os.environ.get(VARIABLE, "").lower() in ("1", "true", "yes")
+
+
+def without_content(batch: SpanBatch) -> SpanBatch:
+    """The spans without content, but for those whose agents were told to capture it."""
+    return SpanBatch(map(_without_content, batch))
+
+
+def _without_content(row: SpanRow) -> SpanRow:
+    # Parsing takes ten times as long as looking for the names, and most spans say nothing of models.
+    if row.scope == at.SCOPE or not (vocabularies.is_spoken(row.scope) or _is_marked(row)):
+        return row
+    if any(name in row.attributes for name in _OWN_EVIDENCE):
+        return row
+    attributes, events = json.loads(row.attributes), json.loads(row.events)
+    has_messages = content.has_messages(events)
+    if not has_messages and not content.has_any(attributes):
+        return row
+    span = Span(*row[:4], row.kind, row.service, row.scope, row.scope_version, row.started_at, row.ended_at,
+                row.duration_ms, row.status, attributes, events)  # fmt: skip
+    return row._replace(
+        attributes=to_json(vocabularies.without_content(span)),
+        events=to_json(content.events_without(events)) if has_messages else row.events,
+    )
+
+
+def _is_marked(row: SpanRow) -> bool:
+    return any(mark in row.attributes for mark in _MARKS) or '"gen_ai.' in row.events
