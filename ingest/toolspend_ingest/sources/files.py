@@ -1,4 +1,4 @@
-"""Files of OTLP: protobuf, JSON, JSON lines or spool frames, told apart by what they hold and not by their names."""
+"""Files of OTLP (protobuf, JSON, JSON lines, spool frames) and transcripts, told apart by what they hold."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from toolspend._frames import MAGIC
 
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
+from ..claude_code.lines import is_transcript
 from . import CHUNK_BYTES, Chunk, compressed
 from .framed import framed_chunks
+from .transcripts import transcript_chunks
 
 _BINARY_SUFFIXES = {".pb", ".bin", ".otlp", ".binpb"}
 _LINES_SUFFIXES = {".jsonl", ".ndjson"}
@@ -25,7 +27,7 @@ _BOM = b"\xef\xbb\xbf"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SNIFFED = 4096
 
-_Format = Literal["frames", "json", "jsonl", "protobuf"]
+_Format = Literal["frames", "json", "jsonl", "protobuf", "transcript"]
 
 
 class OtlpFile:
@@ -57,7 +59,7 @@ class OtlpFile:
             start = stored[1]
         elif self._was_read(_identity(data, len(data)), len(data)):
             return
-        for chunk in _chunks(data, start, _format(data, self._path)):
+        for chunk in _chunks(data, start, _format(data, self._path), self._path.stem):
             chunk.decoded.refused.extend(damage)
             damage = []
             yield chunk
@@ -83,12 +85,14 @@ def otlp_files(path: Path, was_read: Callable[[str, int], bool]) -> list[OtlpFil
         raise SourceUnreadable(path, first_line(error.strerror or str(error))) from error
 
 
-def _chunks(data: bytes, start: int, format_: _Format) -> Iterator[Chunk]:
+def _chunks(data: bytes, start: int, format_: _Format, name: str) -> Iterator[Chunk]:
     if format_ == "frames":
         rest = data[start:]
         yield from framed_chunks(rest, start, is_final=True, identify=lambda position: _identity(data, position))
     elif format_ == "jsonl":
         yield from _line_chunks(data, start)
+    elif format_ == "transcript":
+        yield from transcript_chunks(data, start, name, lambda position: _identity(data, position))
     elif start < len(data):
         decoded = decode_json(data) if format_ == "json" else decode_protobuf(data)
         yield Chunk(decoded, _identity(data, len(data)), len(data))
@@ -125,6 +129,8 @@ def _format(data: bytes, path: Path) -> _Format:
     is_json = not is_binary and (head.lstrip()[:1] in (b"{", b"[", b"") or suffix in _JSON_SUFFIXES)
     if not is_json:
         return "protobuf"
+    if is_transcript(head):
+        return "transcript"
     return "jsonl" if suffix in _LINES_SUFFIXES or _has_lines(head) else "json"
 
 

@@ -32,7 +32,7 @@ _NOTHING = Usage(0, 0, 0, 0, 0)
 def speaks(span: Span) -> bool:
     """Whether the span's scope is known to follow the conventions, also in what its token counts include."""
     scope = span.scope or ""
-    return scope == at.SCOPE or scope.startswith((at.ANTHROPIC_SCOPE, _OFFICIAL_SCOPE))
+    return scope == at.SCOPE or scope.startswith((f"{at.SCOPE}.", at.ANTHROPIC_SCOPE, _OFFICIAL_SCOPE))
 
 
 def normalise(span: Span) -> Normalised:
