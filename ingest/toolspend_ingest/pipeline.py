@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from . import schema, sessions
+from .claude_code.once import tell_once
 from .prices import PriceBook
 from .rows import (
     Compression,
@@ -58,6 +59,7 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> Derived:
         pending -= traces.keys()
 
     _bill_once(traces.values())
+    tell_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
     book = PriceBook(con)
     for rows in joined:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 from . import vocabularies
+from .claude_code import PROVIDER_REQUEST_ID
 from .rows import (
     Compression,
     Evidence,
@@ -45,6 +46,10 @@ class TraceRows:
     selections: list[ToolSelection] = field(default_factory=list)
     compressions: list[Compression] = field(default_factory=list)
     definitions: list[SeenDefinition] = field(default_factory=list)
+    scopes: dict[str, str] = field(default_factory=dict)
+    """Who told of a request or a call, by its span."""
+    provider_request_ids: dict[str, str] = field(default_factory=dict)
+    """The provider's ids of requests, by request id."""
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
@@ -79,6 +84,8 @@ def richness(request: LlmRequest, evidence: Evidence | None) -> tuple[bool, bool
 
 def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: dict[str, Normalised]) -> None:
     session_id = tree.session_id(span)
+    if span.scope and (normalised.request is not None or normalised.tool_call is not None):
+        rows.scopes[span.span_id] = span.scope
     if (request := normalised.request) is not None:
         request.session_id = session_id
         request.agent = request.agent or tree.agent(span)
@@ -88,6 +95,8 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
             None,
         )
         rows.requests.append(request)
+        if (provider_id := span.text(PROVIDER_REQUEST_ID, "request_id")) is not None:
+            rows.provider_request_ids[request.request_id] = provider_id
         if normalised.evidence is not None:
             normalised.evidence.session_id = session_id
             rows.evidence[request.request_id] = normalised.evidence

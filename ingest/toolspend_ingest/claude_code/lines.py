@@ -1,4 +1,4 @@
-"""The lines of a session file, read as far as they say anything of the conversation. Pure; a bad line costs only itself."""
+"""The lines of a session file, as far as they say anything of the conversation; a bad line costs only itself."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from typing import Literal
 
 from toolspend._frames import MAGIC
 
+from ..claude_code.lines import is_transcript
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
-from ..claude_code.lines import is_transcript
 from . import CHUNK_BYTES, Chunk, compressed
 from .framed import framed_chunks
 from .transcripts import transcript_chunks
