@@ -51,7 +51,7 @@ class Transcript:
         self._ids = uuid.uuid5(uuid.NAMESPACE_URL, f"{session} {sorted(common.items())}")
         self._calls: dict[str, str] = {}
 
-    def line(self, kind: str, *, parent: str | None | bool = True, **fields: Any) -> str:
+    def line(self, kind: str, *, parent: str | bool | None = True, **fields: Any) -> str:
         """One line of any type, after the tip where `parent` is true; gives its uuid."""
         self.now += timedelta(seconds=1)
         name = str(uuid.uuid5(self._ids, str(len(self.lines))))
@@ -142,12 +142,19 @@ class Transcript:
 
 
 def of_records(session: str, records: Iterable[Record]) -> Transcript:
-    """The session file of an agent loop that was simulated: its messages, without system prompt and definitions."""
+    """The session file of an agent loop that was simulated: its messages, without system prompt and definitions.
+
+    An agent with another system prompt than the first is a subagent of it.
+    """
     written = Transcript(session)
     tips: dict[str, str | None] = {"": None}
+    system = None
     for record in records:
         if record.bill is None or record.response is None:
             continue
+        said = _plain_system(record.body.get("system"))
+        system = system if system is not None else said
+        written.common = {"isSidechain": said != system}
         path = ""
         for message in record.body["messages"]:
             before, path = path, _step(path, message)
@@ -164,6 +171,10 @@ def of_records(session: str, records: Iterable[Record]) -> Transcript:
         )
         tips[_step(path, response)] = tip
     return written
+
+
+def _plain_system(system: Any) -> str:
+    return "".join(block["text"] for block in system or ())
 
 
 def _step(path: str, message: Mapping[str, Any]) -> str:

@@ -89,7 +89,10 @@ def _bill_once(traces: Iterable[TraceRows]) -> None:
         best = max(group, key=lambda copy: richness(copy[0], copy[1].evidence.get(copy[0].request_id)))
         for request, rows in group:
             if request is not best[0]:
-                rows.drop_request(request.request_id)
+                if request.session_id == best[0].session_id:
+                    rows.drop_request(request.request_id)
+                else:
+                    rows.drop_copy(request.request_id)
 
 
 def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
@@ -97,8 +100,8 @@ def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
     for rows in traces:
         for request in rows.requests:
             by_id[request.session_id].requests.append(request)
-            if request.request_id in rows.evidence:
-                by_id[request.session_id].evidence[request.request_id] = rows.evidence[request.request_id]
+        for row in rows.evidence.values():
+            by_id[row.session_id].evidence[row.request_id] = row
         for call in rows.tool_calls:
             by_id[call.session_id].tool_calls.append(call)
         for batch in rows.batches:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
-from . import vocabularies
+from toolspend import attributes as at
+
+from . import segments, vocabularies
 from .claude_code import PROVIDER_REQUEST_ID
 from .rows import (
     Compression,
@@ -56,6 +58,14 @@ class TraceRows:
         named = {request.session_id for request in self.requests} | {call.session_id for call in self.tool_calls}
         named |= {batch.session_id for batch in self.batches} | {row.session_id for row in self.selections}
         return named | {compression.session_id for compression in self.compressions}
+
+    def drop_copy(self, request_id: str) -> None:
+        """Forget a request, and the runs of tools that it asked for, which another session has: this one was forked
+        from it. What its prompt was made of stays: later requests go on from that."""
+        if (row := self.evidence.get(request_id)) is not None:
+            asked = {segment.id for segment in segments.outputs(row) if segment.kind == at.SEGMENT_CALL and segment.id}
+            self.tool_calls = [call for call in self.tool_calls if call.tool_call_id not in asked]
+        self.requests = [row for row in self.requests if row.request_id != request_id]
 
     def drop_request(self, request_id: str) -> None:
         """Forget a request that another span tells better."""

@@ -130,6 +130,8 @@ class _Node:
     at: datetime
     segments: Sequence[Segment] = ()
     request: Request | None = None
+    is_summary: bool = False
+    """Whether it stands for what was said before it."""
 
 
 class Conversation:
@@ -191,7 +193,8 @@ class Conversation:
         content = line.content
         if content is None:
             return
-        if line.flag("isCompactSummary"):
+        node.is_summary = line.flag("isCompactSummary")
+        if node.is_summary:
             text = content if isinstance(content, str) else segments.result_text(content)
             content = [{"type": "compaction", "content": text}]
         said = _described("user", content, self._tools)
@@ -250,7 +253,8 @@ class Conversation:
             said = [*base.output, *said]
         known_head = None
         if base is None:
-            known_head = self._heads.get(node.chain)
+            # After a compaction the same stands before the messages. What else begins anew may be another agent.
+            known_head = self._heads.get(node.chain) if any(each.is_summary for each in passed) else None
         elif base.session != session:
             # The attribution knows a request's base within its session only: this prompt is told in full.
             known_head, said, base = base.head, [*base.prompt, *said], None

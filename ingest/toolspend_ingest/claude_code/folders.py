@@ -1,0 +1,42 @@
+"""Where Claude Code keeps its session files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from ..errors import SessionsMissing
+
+CONFIG_DIR: Final = "CLAUDE_CONFIG_DIR"
+_PROJECTS: Final = "projects"
+
+
+def project_folders() -> list[Path]:
+    """The folders of session files: those of CLAUDE_CONFIG_DIR (several with commas between), else the usual ones.
+
+    Also those that do not exist.
+    """
+    listed = [part.strip() for part in os.environ.get(CONFIG_DIR, "").split(",")]
+    bases = [Path(part).expanduser() for part in listed if part]
+    if not bases:
+        home = Path.home()
+        config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+        bases = [config / "claude", home / ".claude"]
+    return [base if base.name == _PROJECTS else base / _PROJECTS for base in bases]
+
+
+def found_sessions() -> list[Path]:
+    """The session files in those folders, a session's own before those of its subagents; each file once.
+
+    Raises `SessionsMissing` where there is none.
+    """
+    folders = project_folders()
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.jsonl"), key=lambda path: (len(path.parts), path)):
+            if path.is_file():
+                found.setdefault(path.resolve(), path)
+    if not found:
+        raise SessionsMissing(folders)
+    return list(found.values())
