@@ -26,6 +26,17 @@ def project_folders() -> list[Path]:
     return [base if base.name == _PROJECTS else base / _PROJECTS for base in bases]
 
 
+def is_session_path(path: Path) -> bool:
+    """Whether a file lies where Claude Code keeps its sessions; its first line may not be whole yet."""
+    return path.suffix == ".jsonl" and _PROJECTS in path.parts
+
+
+def is_side_file(path: Path) -> bool:
+    """Whether a file lies there and is none: indexes, what is said of subagents, results that were too long."""
+    is_named_so = path.name == "sessions-index.json" or path.name.endswith(".meta.json")
+    return _PROJECTS in path.parts and (is_named_so or "tool-results" in path.parts)
+
+
 def found_sessions() -> list[Path]:
     """The session files in those folders, a session's own before those of its subagents; each file once.
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from toolspend._frames import MAGIC
 
+from ..claude_code.folders import is_session_path, is_side_file
 from ..claude_code.lines import is_transcript
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
@@ -79,7 +80,7 @@ def otlp_files(path: Path, was_read: Callable[[str, int], bool]) -> list[OtlpFil
     try:
         if path.is_dir():
             found = sorted(each for each in path.rglob("*") if each.is_file() and _suffix(each) in _SUFFIXES)
-            return [OtlpFile(each, was_read) for each in found]
+            return [OtlpFile(each, was_read) for each in found if not is_side_file(each)]
         with path.open("rb"):
             return [OtlpFile(path, was_read)]
     except OSError as error:
@@ -132,7 +133,7 @@ def _format(data: bytes, path: Path) -> _Format:
     is_json = not is_binary and (head.lstrip()[:1] in (b"{", b"[", b"") or suffix in _JSON_SUFFIXES)
     if not is_json:
         return "protobuf"
-    if is_transcript(head):
+    if is_transcript(head) or (b"\n" not in head and is_session_path(path)):
         return "transcript"
     return "jsonl" if suffix in _LINES_SUFFIXES or _has_lines(head) else "json"
 
