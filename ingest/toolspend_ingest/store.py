@@ -27,7 +27,7 @@ from .errors import (
 )
 from .spans import SpanBatch
 
-DERIVATION = "2"
+DERIVATION = "3"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
 
 Progress = Callable[[int, int], None]
