@@ -123,7 +123,7 @@ def _row(
         kind=kind,
         service=SERVICE,
         scope=TRANSCRIPT_SCOPE,
-        scope_version=version,
+        scope_version=clean(version) if version is not None else None,
         started_at=started_at,
         ended_at=ended_at,
         duration_ms=(ended_at - started_at) / timedelta(milliseconds=1),

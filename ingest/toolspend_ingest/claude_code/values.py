@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ..otlp_values import clean
+
 _MOST: Final = 2**53
 
 
@@ -14,7 +16,7 @@ def text(values: Mapping[str, Any], name: str) -> str | None:
     value = values.get(name)
     if value is None or isinstance(value, dict | list):
         return None
-    return str(value) or None
+    return clean(str(value)) or None
 
 
 def real(values: Mapping[str, Any], name: str) -> float | None:

@@ -15,8 +15,7 @@ from ..claude_code.folders import is_session_path, is_side_file
 from ..claude_code.lines import is_transcript
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
-from . import CHUNK_BYTES, Chunk, compressed
-from .foreign import foreign_format
+from . import CHUNK_BYTES, Chunk, compressed, foreign
 from .framed import framed_chunks
 from .transcripts import transcript_chunks
 
@@ -93,8 +92,8 @@ def _chunks(data: bytes, start: int, format_: _Format, name: str) -> Iterator[Ch
         yield from framed_chunks(rest, start, is_final=True, identify=lambda position: _identity(data, position))
     elif format_ == "transcript":
         yield from transcript_chunks(data, start, name, lambda position: _identity(data, position))
-    elif start < len(data) and (reason := foreign_format(data)) is not None:
-        yield Chunk(Decoded(refused=[Refusal("", reason)]), _identity(data, len(data)), len(data))
+    elif format_ in ("json", "jsonl") and start < len(data) and (known := foreign.read(data)) is not None:
+        yield Chunk(known, _identity(data, len(data)), len(data))
     elif format_ == "jsonl":
         yield from _line_chunks(data, start)
     elif start < len(data):

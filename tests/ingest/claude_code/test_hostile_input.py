@@ -130,6 +130,16 @@ def test_lines_of_any_form_are_read_or_refused(changes: list[tuple[tuple[int, tu
     assert spans  # at most three lines were touched
 
 
+def test_half_a_character_anywhere_is_no_obstacle() -> None:
+    """JSON may hold one half of a surrogate pair, which no store takes: it is replaced."""
+    for number, path in LINE_PLACES:
+        lines = list(LINES)
+        lines[number] = replaced(lines[number], path, "\ud83d")
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        spans, _, _ = read(data, 0, "session-1")
+        assert SpanBatch(spans).to_arrow().num_rows == len(spans) > 0
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     change=st.sampled_from([(number, path) for number, each in enumerate(TELEMETRY) for path in places(each)]),

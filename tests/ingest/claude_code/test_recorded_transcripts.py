@@ -104,6 +104,8 @@ def test_lines_are_as_stated(recordings: Path, folder: str, name: str) -> None:
         ("logfire-claude-agent-sdk", "tool_use_conversation.json", "control protocol"),
         ("mini-swe-agent", "github_issue.traj.json", "without usage"),
         ("mini-swe-agent", "local.traj.json", "without usage"),
+        ("inspect-ai", "log_formats.json", "without events of model calls"),
+        ("inspect-ai", "log_tool_call_error.json", "without events of model calls"),
     ],
 )
 def test_what_is_not_read_is_named_and_loads_nothing(loaded: Any, folder: str, name: str, words: str) -> None:
@@ -113,3 +115,23 @@ def test_what_is_not_read_is_named_and_loads_nothing(loaded: Any, folder: str, n
     assert words in summary.sources[0].reason and "toolspend" in summary.sources[0].reason
     assert "\n" not in summary.sources[0].reason
     assert cursor.execute("select count(*) from spans").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("name", [name for _, name in listed("inspect-ai") if name.startswith("2025")])
+def test_an_evaluation_is_billed_as_its_own_statistics_say(loaded: Any, name: str) -> None:
+    """Model events sum to the log's usage by model; tools ran as often; every sample is a session."""
+    expected = stated("inspect-ai")[name]
+    summary, cursor = loaded("inspect-ai", name)
+    assert summary.refused == 0
+    [usage] = expected["stats_model_usage"].values()
+    [found] = cursor.execute(
+        "select count(*), sum(input_tokens), sum(cache_read_tokens), sum(uncached_tokens), sum(output_tokens)"
+        " from llm_requests"
+    ).fetchall()
+    whole, read = usage["input_tokens"], usage["input_tokens_cache_read"]
+    assert found == (expected["events"]["model"], whole, read, whole - read, usage["output_tokens"])
+    calls = cursor.execute("select tool, count(*) from tool_calls where status = 'ok' group by tool").fetchall()
+    assert dict(calls) == expected["tool_calls"]
+    assert cursor.execute("select count(*) from sessions").fetchone() == (expected["samples"],)
+    assert cursor.execute("select count(*) from llm_requests where cost_usd is null").fetchone() == (0,)
+    assert cursor.execute(CONSERVED).fetchall() == []
