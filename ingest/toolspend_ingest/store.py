@@ -125,17 +125,15 @@ class Store:
 
     def append_load(self, batch: SpanBatch, load: Load) -> Appended:
         """Like `append`, with what was refused or dropped on the way."""
+        return self.append_loads([(batch, load)])[0]
+
+    def append_loads(self, loads: Sequence[tuple[SpanBatch, Load]]) -> list[Appended]:
+        """Like `append_load` for several sources in one transaction: what follows from all of them is derived once."""
         with self._transaction():
-            appended = self._insert(batch.unique(), len(batch))
-            now = datetime.now(UTC).replace(tzinfo=None)
-            if load.position is not None:
-                self._con.execute("delete from source_positions where source = ?", [load.source])
-                self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
-            if len(batch) or load.refused or load.dropped or load.reason:
-                self._con.execute(
-                    schema.query("log_load"),
-                    [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
-                )
+            touched: set[str] = set()
+            appended = [self._append(batch, load, touched) for batch, load in loads]
+            if touched:
+                self._derive(sorted(touched))
         return appended
 
     def rederive(self, *, progress: Progress | None = None) -> None:
@@ -223,7 +221,21 @@ class Store:
         self._con.execute("delete from store_facts where name = ?", [name])
         self._con.execute("insert into store_facts values (?, ?)", [name, value])
 
-    def _insert(self, unique: SpanBatch, received: int) -> Appended:
+    def _append(self, batch: SpanBatch, load: Load, touched: set[str]) -> Appended:
+        appended = self._insert(batch.unique(), len(batch), touched)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        if load.position is not None:
+            self._con.execute("delete from source_positions where source = ?", [load.source])
+            self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
+        if len(batch) or load.refused or load.dropped or load.reason:
+            self._con.execute(
+                schema.query("log_load"),
+                [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
+            )
+        return appended
+
+    def _insert(self, unique: SpanBatch, received: int, touched: set[str]) -> Appended:
+        """Store the spans; the traces that changed join `touched`."""
         if not len(unique):
             return Appended(0, 0)
         bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
@@ -234,7 +246,7 @@ class Store:
         finally:
             self._con.unregister("incoming")
         if inserted:
-            self._derive(sorted({row.trace_id for row in unique}))
+            touched.update(row.trace_id for row in unique)
         new = inserted - replaced
         return Appended(new, received - new)
 
