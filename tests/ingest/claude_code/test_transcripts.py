@@ -231,9 +231,12 @@ def test_subagents_are_conversations_of_the_same_session(load: Load, store: Stor
     assert store.cursor().execute("select times_sent from tool_calls where tool = 'Grep'").fetchall() == [(1,)]
 
 
-@pytest.mark.parametrize("is_marked", [True, False], ids=["marked", "rewritten"])
-def test_a_fork_is_billed_for_what_it_adds(load: Load, store: Store, rows: Rows, is_marked: bool) -> None:
-    """A forked session begins with copies of another one's lines; some versions say so, others do not."""
+@pytest.mark.parametrize("copied", ["marked", "kept", "rewritten"])
+def test_a_fork_is_billed_for_what_it_adds(load: Load, store: Store, rows: Rows, copied: str) -> None:
+    """A forked or resumed session begins with copies of another one's lines.
+
+    Some versions mark them, some keep the session's name in them, and some only write the new one's.
+    """
     first = opened()
     first.result("call-1", "total 48 drwxr-xr-x " * 150)
     went_on(first, 2, prompt=HEAD + 90 + 60 + 1_000)
@@ -241,8 +244,8 @@ def test_a_fork_is_billed_for_what_it_adds(load: Load, store: Store, rows: Rows,
     fork = Transcript("session-2")
     for line in first.lines:
         assert isinstance(line, dict)
-        origin = {"forkedFrom": {"sessionId": "session-1", "messageUuid": line["uuid"]}} if is_marked else {}
-        fork.lines.append({**line, "sessionId": "session-2", **origin})
+        origin = {"forkedFrom": {"sessionId": "session-1", "messageUuid": line["uuid"]}} if copied == "marked" else {}
+        fork.lines.append({**line, **({} if copied == "kept" else {"sessionId": "session-2"}), **origin})
     fork.tip, fork.now = first.tip, first.now
     fork.user("Another way, please.")
     went_on(fork, 3, prompt=HEAD + 90 + 60 + 1_000 + 50 + 450)
@@ -255,6 +258,11 @@ def test_a_fork_is_billed_for_what_it_adds(load: Load, store: Store, rows: Rows,
     assert rows("select count(*) as calls, count(distinct tool_call_id) as ids from tool_calls") == [
         {"calls": 4, "ids": 4}
     ]
+    if copied != "rewritten":  # else nothing tells which of the two sessions came first
+        assert rows("select session_id, requests from sessions order by 1") == [
+            {"session_id": "session-1", "requests": 3},
+            {"session_id": "session-2", "requests": 1},
+        ]
     found = store.cursor().execute(
         "select response_id, kind, sum(tokens)::bigint from context_ledger join llm_requests using (request_id)"
         " where rate <> 'output' and response_id in ('msg_3', 'msg_4') and kind in ('tool_result', 'unattributed')"
