@@ -269,8 +269,9 @@ def test_a_fork_is_billed_for_what_it_adds(load: Load, store: Store, rows: Rows,
         " group by all order by all"
     )
     for response_id, kind, tokens in found.fetchall():
-        truth = HEAD if kind == "unattributed" else 1_400
-        assert abs(tokens - truth) < 0.1 * truth, (response_id, kind, tokens)
+        # The fork's first prompt shares one figure by what its texts weigh; how much the head was is known.
+        truth, tolerance = (HEAD, 0.02) if kind == "unattributed" else (1_430, 0.2)
+        assert abs(tokens - truth) < tolerance * truth, (response_id, kind, tokens)
 
 
 def test_what_claude_code_says_for_the_model_is_not_billed(load: Load, rows: Rows) -> None:
