@@ -244,8 +244,9 @@ def _unexplained(evidence: Evidence) -> list[Finding]:
     return [
         Finding(
             f"{formats.percent(share)} of the context has no owner: "
-            "its requests came without evidence of what the prompt was made of.",
-            "Call toolspend.instrument() in the agents that send these spans.",
+            "nothing says what that part of the prompts was made of.",
+            "Call toolspend.instrument() in the agents that send these spans. Session files of Claude Code leave out "
+            "its system prompt and its tool definitions.",
             cost_usd=cost or None,
             page="sql",
         )

@@ -203,7 +203,10 @@ def _settle(group: list[_Told]) -> None:
             each.rows.copies.append(
                 RequestCopy(own.request_id, own.trace_id, request.request_id, request.trace_id, own.scope, each.reason)
             )
-            each.rows.drop_request(own.request_id)
+            if own.session_id != request.session_id and own.scope == request.scope:
+                each.rows.drop_copy(own.request_id)  # what goes on in a fork goes on from it there
+            else:
+                each.rows.drop_request(own.request_id)
 
 
 def _richness(told: _Told, has_several_traces: bool) -> tuple[bool, bool, bool, bool, int]:

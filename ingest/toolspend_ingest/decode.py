@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from . import other_json, otlp_json, otlp_protobuf, otlp_salvage
+from .claude_code import otlp
 from .otlp_values import BadSpan
 from .spans import SpanBatch
 
@@ -37,17 +39,35 @@ class Refusal:
 
 @dataclass
 class Decoded:
-    """What a payload held: spans, records refused, and how many payloads of logs or metrics were passed over."""
+    """What a payload held: spans, records refused, and how many payloads of logs or metrics were passed over.
+
+    `passed_over` counts log records and metrics that say nothing of the bill, by signal.
+    """
 
     spans: SpanBatch = field(default_factory=SpanBatch)
     refused: list[Refusal] = field(default_factory=list)
     skipped: int = 0
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def told(cls, signal: str, rows: Iterable[otlp.Told], where: str = "") -> Decoded:
+        """What the records of a request of logs or metrics amount to."""
+        decoded = cls()
+        for row in rows:
+            if row is None:
+                decoded.passed_over[signal] += 1
+            else:
+                _add(decoded, iter((row,)), where)
+        if not len(decoded.spans) and not decoded.refused:
+            decoded.skipped = 1
+        return decoded
 
     def merge(self, other: Decoded) -> None:
         """Add what another payload held."""
         self.spans.extend(other.spans)
         self.refused.extend(other.refused)
         self.skipped += other.skipped
+        self.passed_over.update(other.passed_over)
 
 
 def decode(payload: bytes, media: Media) -> Decoded:
@@ -62,8 +82,8 @@ def decode(payload: bytes, media: Media) -> Decoded:
 def decode_protobuf(payload: bytes) -> Decoded:
     """The spans of an ExportTraceServiceRequest; of a damaged one, those that are whole."""
     decoded = _spans(payload)
-    if decoded.refused and not len(decoded.spans) and _is_other_signal(payload):
-        return Decoded(skipped=1)
+    if decoded.refused and not len(decoded.spans) and (other := _other_signal(payload)) is not None:
+        return other
     return decoded
 
 
@@ -125,6 +145,8 @@ def _request(decoded: Decoded, request: object, where: str) -> None:
         decoded.refused.append(Refusal(where, _NOT_OTLP))
     elif "resourceSpans" in request or "resource_spans" in request:
         _add(decoded, otlp_json.rows(request), where)
+    elif (told := otlp.rows_of_json(request)) is not None:
+        decoded.merge(Decoded.told(*told, where))
     elif any(signal in request for signal in _OTHER_SIGNALS):
         decoded.skipped += 1
     elif (found := other_json.to_otlp(request)) is not None:
@@ -151,18 +173,20 @@ def _add(decoded: Decoded, rows: Iterator[Any], where: str = "") -> None:
             decoded.spans.add(row)
 
 
-def _is_other_signal(payload: bytes) -> bool:
-    """Whether the payload is an export of logs or metrics: protobuf says no names, so the fields must make sense."""
+def _other_signal(payload: bytes) -> Decoded | None:
+    """What an export of logs or metrics amounts to: protobuf says no names, so the fields must make sense."""
     try:
         logs = ExportLogsServiceRequest.FromString(payload)
         records = [record for owner in logs.resource_logs for scope in owner.scope_logs for record in scope.log_records]
         if records and all(record.time_unix_nano or record.observed_time_unix_nano for record in records):
-            return True
+            return Decoded.told(otlp.LOGS, otlp.log_rows(logs))
     except DecodeError:
         pass
     try:
         exported = ExportMetricsServiceRequest.FromString(payload)
     except DecodeError:
-        return False
+        return None
     metrics = [each for owner in exported.resource_metrics for scope in owner.scope_metrics for each in scope.metrics]
-    return bool(metrics) and all(metric.WhichOneof("data") for metric in metrics)
+    if metrics and all(metric.WhichOneof("data") for metric in metrics):
+        return Decoded.told(otlp.METRICS, otlp.metric_rows(exported))
+    return None

@@ -10,6 +10,7 @@ ToolspendError
 │   └── StoreFailed            DuckDB gave up while writing (a full disk): reopen the store
 ├── PricesInvalid              prices.toml cannot be used
 ├── SourceUnreadable           a file or folder given to load cannot be read
+├── SessionsMissing            there are no session files of Claude Code where they should be
 └── QueryError                 a statement given to the sandbox
     ├── QueryRefused           it is not one that may run
     ├── QueryFailed            DuckDB could not run it
@@ -18,6 +19,7 @@ ToolspendError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -112,6 +114,17 @@ class SourceUnreadable(ToolspendError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"cannot read {path}: {reason}")
         self.path = path
+
+
+class SessionsMissing(ToolspendError):
+    """Claude Code has no session files in any of the folders."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        places = " or ".join(map(str, folders))
+        super().__init__(
+            f"no Claude Code sessions in {places}: set CLAUDE_CONFIG_DIR to where Claude Code keeps its data, "
+            "or give the folder as PATH"
+        )
 
 
 class QueryError(ToolspendError):

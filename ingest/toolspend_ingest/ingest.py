@@ -10,7 +10,7 @@ from typing import TypeAlias
 from toolspend import _home
 
 from .decode import Refusal
-from .sources import Chunk, Source
+from .sources import CHUNK_BYTES, CHUNK_SPANS, Chunk, Source
 from .sources.files import otlp_files
 from .sources.spool import spool_files
 from .store import Load, Store
@@ -90,13 +90,17 @@ def ingest(store: Store, paths: Sequence[Path] | None, *, progress: Progress | N
         for path in paths:
             sources.extend(otlp_files(path, store.has_read))
     total, done = sum(source.size for source in sources), 0
-    summary = Summary()
+    summary, waiting = Summary(), _Waiting(store)
     for source in sources:
         size = source.size
         if progress is not None:
             progress(source.name, done, total)
-        summary.sources.append(_load(store, source))
+        summary.sources.append(SourceSummary(source.name))
+        for chunk in source.chunks(store.position(source.name)):
+            waiting.add(summary.sources[-1], chunk)
+        waiting.finish(source)
         done += size
+    waiting.store()
     if progress is not None and sources:
         progress(sources[-1].name, total, total)
     return summary
@@ -112,30 +116,53 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
     return "; ".join(parts) or None
 
 
-def _load(store: Store, source: Source) -> SourceSummary:
-    summary = SourceSummary(source.name)
-    for chunk in source.chunks(store.position(source.name)):
-        _store(store, summary, chunk)
-    source.finish()
-    return summary
+class _Waiting:
+    """Chunks that are stored together: what follows from the spans of many small files takes as long as for one."""
 
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._chunks: list[tuple[SourceSummary, Chunk]] = []
+        self._spans = self._size = 0
+        self._read: list[Source] = []
 
-def _store(store: Store, summary: SourceSummary, chunk: Chunk) -> None:
-    refused = chunk.decoded.refused
-    appended = store.append_load(
-        chunk.decoded.spans,
-        Load(
-            source=summary.source,
-            identity=chunk.identity,
-            position=chunk.position or None,
-            refused=len(refused),
-            dropped=chunk.dropped,
-            reason=reason_of(refused, chunk.dropped),
-        ),
-    )
-    summary.spans += appended.spans
-    summary.duplicates += appended.duplicates
-    summary.refused += len(refused)
-    summary.dropped += chunk.dropped
-    summary.skipped += chunk.decoded.skipped
-    summary.refusals.extend(refused)
+    def add(self, summary: SourceSummary, chunk: Chunk) -> None:
+        """Take a chunk, and store what waits where that is much."""
+        self._chunks.append((summary, chunk))
+        self._spans += len(chunk.decoded.spans)
+        self._size += sum(len(row.attributes) for row in chunk.decoded.spans)
+        if self._spans >= CHUNK_SPANS or self._size >= CHUNK_BYTES:
+            self.store()
+
+    def finish(self, source: Source) -> None:
+        """Tell a source, once all of it is stored."""
+        self._read.append(source)
+        if not self._chunks:
+            self.store()
+
+    def store(self) -> None:
+        """Store what waits."""
+        loads = [
+            (
+                chunk.decoded.spans,
+                Load(
+                    source=summary.source,
+                    identity=chunk.identity,
+                    position=chunk.position or None,
+                    refused=len(chunk.decoded.refused),
+                    dropped=chunk.dropped,
+                    reason=reason_of(chunk.decoded.refused, chunk.dropped),
+                ),
+            )
+            for summary, chunk in self._chunks
+        ]
+        stored = self._store.append_loads(loads) if loads else []
+        for (summary, chunk), appended in zip(self._chunks, stored, strict=True):
+            summary.spans += appended.spans
+            summary.duplicates += appended.duplicates
+            summary.refused += len(chunk.decoded.refused)
+            summary.dropped += chunk.dropped
+            summary.skipped += chunk.decoded.skipped
+            summary.refusals.extend(chunk.decoded.refused)
+        for source in self._read:
+            source.finish()
+        self._chunks, self._read, self._spans, self._size = [], [], 0, 0

@@ -92,7 +92,7 @@ class _Owner:
     """A resource: what its spans share."""
 
     def __init__(self, resource: object) -> None:
-        values = _attributes(resource.get("attributes")) if isinstance(resource, Mapping) else {}
+        values = attributes(resource.get("attributes")) if isinstance(resource, Mapping) else {}
         self.text = to_json(values)
         name = values.get("service.name")
         self.service = clean(str(name)) if name is not None else None
@@ -127,7 +127,7 @@ class _Owner:
             duration_ms=(end - start) / 1e6,
             status=_enum(status.get("code"), STATUSES, "STATUS_CODE_", "status code"),
             status_message=_text(status.get("message")),
-            attributes=to_json(_attributes(span.get("attributes"))),
+            attributes=to_json(attributes(span.get("attributes"))),
             resource_attributes=self.text,
             events=to_json([_event(event) for event in span.get("events") or ()]),
         )
@@ -138,7 +138,7 @@ def _event(event: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": str(event.get("name") or ""),
         "time": moment(time, "time of an event").isoformat(),
-        "attributes": _attributes(event.get("attributes")),
+        "attributes": attributes(event.get("attributes")),
     }
 
 
@@ -169,7 +169,8 @@ def _enum(value: object, names: tuple[str, ...], prefix: str, what: str) -> str:
     raise BadSpan(f"{what} {value!r} is not one of OTLP"[:120])
 
 
-def _attributes(pairs: object) -> dict[str, Any]:
+def attributes(pairs: object) -> dict[str, Any]:
+    """Attributes as plain values."""
     if pairs is None:
         return {}
     if isinstance(pairs, Mapping):
@@ -198,7 +199,7 @@ def _plain(value: object) -> Any:
             case "arrayValue" | "array_value":
                 return [_plain(each) for each in item.get("values") or ()]
             case "kvlistValue" | "kvlist_value":
-                return _attributes(item.get("values"))
+                return attributes(item.get("values"))
     return None
 
 

@@ -18,6 +18,8 @@ import duckdb
 
 from . import copies, schema, sessions, vocabularies
 from .attribution.growth import Growth
+from .claude_code import ONLY_BESIDE
+from .claude_code.once import tell_once
 from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued
 from .prices import PriceBook
 from .rows import (
@@ -79,29 +81,36 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Con
         pending -= traces.keys()
 
     copies.bill_once(traces.values())
+    tell_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
     _price(con, (request for rows, _ in joined for request in rows.requests), memory)
     _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))
     if memory is not None:
         for session_id in session_ids:
             memory.forget(session_id)
-        copied = {name for rows in traces.values() for copy in rows.copies for name in copy.traces}
+        shared = {name for rows in traces.values() for copy in rows.copies for name in copy.traces}
+        shared |= {name for name, rows in traces.items() if not ONLY_BESIDE.isdisjoint(rows.scopes.values())}
         for rows, said in joined:
-            if copied.isdisjoint(row.trace_id for row in rows.requests):
+            if shared.isdisjoint(row.trace_id for row in rows.requests):
                 _keep(memory, known, rows, said)
     return Derived(sorted(traces), sorted(session_ids), {})
 
 
-def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Continued) -> Derived:
+def go_on(
+    con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Continued, changed: Iterable[str] = ()
+) -> Derived:
     """Make the derived rows that follow from spans that are new, inside the caller's transaction.
 
-    Sessions that are known and only go on get the rows that are new; all others are derived as ever.
+    Sessions that are known and only go on get the rows that are new; all others are derived as ever, and so are the
+    traces that `changed` in another way.
     """
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for row in spans:
         by_trace[row.trace_id].append(_span([*row[:12], row.attributes, row.events]))
     plans: dict[str, list[_Part]] = defaultdict(list)
-    whole: set[str] = set()
+    whole = set(changed)
+    for trace_id in whole:
+        by_trace.pop(trace_id, None)
     unknown = sorted(by_trace.keys() - memory.traces.keys())
     counts = dict(con.execute(schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
     for trace_id, listed in by_trace.items():
@@ -114,7 +123,9 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Cont
         row.response_id for parts in plans.values() for part in parts for row in part.rows.requests if row.response_id
     )
     told = [part.rows for parts in plans.values() for part in parts]
-    has_copies = any(count > 1 for count in responses.values()) or any(rows.links for rows in told)
+    has_copies = any(count > 1 for count in responses.values()) or any(
+        rows.links or not ONLY_BESIDE.isdisjoint(rows.scopes.values()) for rows in told
+    )
     if has_copies or _column(con, "traces_of_responses", sorted(responses)) or _traces_of_twins(con, told):
         whole |= {part.trace_id for parts in plans.values() for part in parts}
         plans.clear()
@@ -239,8 +250,8 @@ def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
     for rows in traces:
         for request in rows.requests:
             by_id[request.session_id].requests.append(request)
-            if request.request_id in rows.evidence:
-                by_id[request.session_id].evidence[request.request_id] = rows.evidence[request.request_id]
+        for row in rows.evidence.values():
+            by_id[row.session_id].evidence[row.request_id] = row
         for call in rows.tool_calls:
             by_id[call.session_id].tool_calls.append(call)
         for batch in rows.batches:

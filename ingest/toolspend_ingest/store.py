@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -27,7 +27,7 @@ from .errors import (
     StoreTooNew,
     StoreUnreadable,
 )
-from .spans import SpanBatch
+from .spans import SpanBatch, SpanRow
 
 DERIVATION = "3"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
@@ -65,6 +65,19 @@ class Load:
     refused: int = 0
     dropped: int = 0
     reason: str | None = None
+
+
+@dataclass
+class _News:
+    """What a transaction brought: spans that are new, and the traces that had some of them already."""
+
+    spans: list[SpanRow] = field(default_factory=list)
+    changed: set[str] = field(default_factory=set)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything follows from it."""
+        return bool(self.spans or self.changed)
 
 
 class Store:
@@ -129,20 +142,15 @@ class Store:
 
     def append_load(self, batch: SpanBatch, load: Load) -> Appended:
         """Like `append`, with what was refused or dropped on the way."""
+        return self.append_loads([(batch, load)])[0]
+
+    def append_loads(self, loads: Sequence[tuple[SpanBatch, Load]]) -> list[Appended]:
+        """Like `append_load` for several sources in one transaction: what follows from all of them is derived once."""
         with self._transaction():
-            unique = batch.unique()
-            appended = self._insert(
-                unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch)
-            )
-            now = datetime.now(UTC).replace(tzinfo=None)
-            if load.position is not None:
-                self._con.execute("delete from source_positions where source = ?", [load.source])
-                self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
-            if len(batch) or load.refused or load.dropped or load.reason:
-                self._con.execute(
-                    schema.query("log_load"),
-                    [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
-                )
+            news = _News()
+            appended = [self._append(batch, load, news) for batch, load in loads]
+            if news.has_any:
+                self._go_on(news)
         return appended
 
     @property
@@ -235,7 +243,24 @@ class Store:
         self._con.execute("delete from store_facts where name = ?", [name])
         self._con.execute("insert into store_facts values (?, ?)", [name, value])
 
-    def _insert(self, unique: SpanBatch, received: int) -> Appended:
+    def _append(self, batch: SpanBatch, load: Load, news: _News) -> Appended:
+        unique = batch.unique()
+        appended = self._insert(
+            unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch), news
+        )
+        now = datetime.now(UTC).replace(tzinfo=None)
+        if load.position is not None:
+            self._con.execute("delete from source_positions where source = ?", [load.source])
+            self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
+        if len(batch) or load.refused or load.dropped or load.reason:
+            self._con.execute(
+                schema.query("log_load"),
+                [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
+            )
+        return appended
+
+    def _insert(self, unique: SpanBatch, received: int, news: _News) -> Appended:
+        """Store the spans; what changed by it joins `news`."""
         if not len(unique):
             return Appended(0, 0)
         bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
@@ -249,15 +274,16 @@ class Store:
         finally:
             self._con.unregister("incoming")
         if inserted:
-            is_new = not replaced and inserted == len(unique)
-            derived = (
-                pipeline.go_on(self._con, unique, self._continued)
-                if is_new
-                else pipeline.derive(self._con, sorted({row.trace_id for row in unique}), self._continued)
-            )
-            attribution.attribute_sessions(self._con, derived.session_ids, self._memory, derived.growths)
+            if inserted == len(unique) and not replaced:
+                news.spans.extend(unique)
+            else:
+                news.changed.update(row.trace_id for row in unique)
         new = inserted - replaced
         return Appended(new, received - new)
+
+    def _go_on(self, news: _News) -> None:
+        derived = pipeline.go_on(self._con, news.spans, self._continued, sorted(news.changed))
+        attribution.attribute_sessions(self._con, derived.session_ids, self._memory, derived.growths)
 
     def _derive(self, trace_ids: Sequence[str]) -> list[str]:
         derived = pipeline.derive(self._con, trace_ids)

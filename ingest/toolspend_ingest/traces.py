@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 from toolspend import attributes as at
 
-from . import vocabularies
+from . import segments, vocabularies
+from .claude_code import PROVIDER_REQUEST_ID
 from .rows import (
     Compression,
     Evidence,
@@ -64,12 +65,24 @@ class TraceRows:
     roots: set[str] = field(default_factory=set)
     """The requests that have nothing above them."""
     copies: list[RequestCopy] = field(default_factory=list)
+    scopes: dict[str, str] = field(default_factory=dict)
+    """Who told of a request or a call, by its span."""
+    provider_request_ids: dict[str, str] = field(default_factory=dict)
+    """The provider's ids of requests, by request id."""
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
         named = {request.session_id for request in self.requests} | {call.session_id for call in self.tool_calls}
         named |= {batch.session_id for batch in self.batches} | {row.session_id for row in self.selections}
         return named | {compression.session_id for compression in self.compressions}
+
+    def drop_copy(self, request_id: str) -> None:
+        """Forget a request, and the runs of tools that it asked for, which another session has: this one was forked
+        from it. What its prompt was made of stays: later requests go on from that."""
+        if (row := self.evidence.get(request_id)) is not None:
+            asked = {segment.id for segment in segments.outputs(row) if segment.kind == at.SEGMENT_CALL and segment.id}
+            self.tool_calls = [call for call in self.tool_calls if call.tool_call_id not in asked]
+        self.requests = [row for row in self.requests if row.request_id != request_id]
 
     def drop_request(self, request_id: str) -> None:
         """Forget a request that another span tells better."""
@@ -100,6 +113,8 @@ def is_same_usage(one: LlmRequest, other: LlmRequest) -> bool:
 
 def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: dict[str, Normalised]) -> None:
     session_id = tree.session_id(span)
+    if span.scope and (normalised.request is not None or normalised.tool_call is not None):
+        rows.scopes[span.span_id] = span.scope
     if (request := normalised.request) is not None:
         request.session_id = session_id
         request.agent = request.agent or tree.agent(span)
@@ -109,6 +124,8 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
             None,
         )
         rows.requests.append(request)
+        if (provider_id := span.text(PROVIDER_REQUEST_ID, "request_id")) is not None:
+            rows.provider_request_ids[request.request_id] = provider_id
         if normalised.evidence is not None:
             normalised.evidence.session_id = session_id
             rows.evidence[request.request_id] = normalised.evidence

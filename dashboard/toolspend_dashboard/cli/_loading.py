@@ -44,6 +44,20 @@ def print_summary(summary: Summary, *, quiet: bool) -> None:
         typer.echo(_totals(summary))
 
 
+def print_claude_code(store: Store) -> None:
+    """What the store has of Claude Code, in one line, and where to look next."""
+    from toolspend_dashboard import queries
+    from toolspend_dashboard.formats import usd
+    from toolspend_ingest.claude_code import SERVICE
+
+    total = queries.run(store.cursor(), "totals", **queries.Filters(service=SERVICE).parameters()).iloc[0]
+    typer.echo(
+        f"Claude Code: {int(total['sessions']):,} sessions, {int(total['requests']):,} requests, "
+        f"{int(total['calls']):,} tool calls, {usd(total['cost_usd'])} at list prices; "
+        "the bill by tool: `toolspend report` or `toolspend up`"
+    )
+
+
 def _losses(source: SourceSummary) -> str:
     counts = [
         f"{count:,} {what}"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ._common import EXIT_REFUSED, Db, Verbose, one_line_errors, store_at
-from ._loading import load, print_summary
+from ._loading import load, print_claude_code, print_summary
 
 
 @one_line_errors
@@ -18,11 +18,19 @@ def ingest(
         list[Path] | None,
         typer.Argument(
             metavar="[PATH]...",
-            help="Files and folders of OTLP spans: protobuf, JSON, JSON lines, spool files, each also gzipped or "
-            "zstd-compressed. Default: the spool.",
+            help="Files and folders of OTLP spans (protobuf, JSON, JSON lines, spool files) and of Claude Code's "
+            "sessions, each also gzipped or zstd-compressed. Default: the spool.",
             show_default=False,
         ),
     ] = None,
+    claude_code: Annotated[
+        bool,
+        typer.Option(
+            "--claude-code",
+            help="The sessions that Claude Code keeps on this machine: in the folders of CLAUDE_CONFIG_DIR, else in "
+            "~/.config/claude and ~/.claude.",
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
     db: Db = None,
     verbose: Verbose = False,
@@ -33,9 +41,13 @@ def ingest(
     is damaged: it is named, kept in `ingest_log`, and the exit code is 1.
     """
     from toolspend_ingest import Store
+    from toolspend_ingest.claude_code.folders import found_sessions
 
+    given = [*(paths or ()), *(found_sessions() if claude_code else ())]
     with Store.open(store_at(db)) as store:
-        summary = load(store, paths or None, show_progress=sys.stderr.isatty() and not quiet)
-    print_summary(summary, quiet=quiet)
+        summary = load(store, given or None, show_progress=sys.stderr.isatty() and not quiet)
+        print_summary(summary, quiet=quiet)
+        if claude_code and not quiet:
+            print_claude_code(store)
     if summary.has_refused:
         raise typer.Exit(EXIT_REFUSED)

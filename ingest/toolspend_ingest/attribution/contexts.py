@@ -18,7 +18,7 @@ from .arrays import before, running, spans, sums
 from .identities import Pieces, identify
 from .inputs import Inputs
 from .lineage import MAX_PIECES, Lineage, follow, trace
-from .model import BLANK, UNATTRIBUTED, A, C, D, Flags, Ints, K, R, S, T, U
+from .model import BLANK, OTHER, UNATTRIBUTED, A, C, D, Flags, Ints, K, R, S, T, U
 
 _CANDIDATES: Final = 8
 _ROLE: Final = np.zeros(BLANK + 1, dtype=np.int8)
@@ -219,7 +219,8 @@ class _Assembly:
         summed = np.unique(output.p[output.kind == K])
         last[summed] = self.length[summed]
         dropped = np.zeros(len(letter), dtype=np.bool_)
-        dropped[place] = (within < last[owner]) & (letter[place] != D) & (letter[place] != S)
+        is_head = (letter[place] == D) | (letter[place] == S) | ((letter[place] == OTHER) & (within == 0))
+        dropped[place] = (within < last[owner]) & ~is_head
         return dropped | self.pieces.is_deferred[pool]
 
     def finish(self) -> Contexts:

@@ -1,4 +1,4 @@
-"""Files of OTLP: protobuf, JSON, JSON lines or spool frames, told apart by what they hold and not by their names."""
+"""Files of OTLP (protobuf, JSON, JSON lines, spool frames) and transcripts, told apart by what they hold."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import Literal
 
 from toolspend._frames import MAGIC
 
+from ..claude_code.folders import is_session_path, is_side_file
+from ..claude_code.lines import is_transcript
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
-from . import CHUNK_BYTES, Chunk, compressed
+from . import CHUNK_BYTES, Chunk, compressed, foreign
 from .framed import framed_chunks
+from .transcripts import transcript_chunks
 
 _BINARY_SUFFIXES = {".pb", ".bin", ".otlp", ".binpb"}
 _LINES_SUFFIXES = {".jsonl", ".ndjson"}
@@ -25,7 +28,7 @@ _BOM = b"\xef\xbb\xbf"
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _SNIFFED = 4096
 
-_Format = Literal["frames", "json", "jsonl", "protobuf"]
+_Format = Literal["frames", "json", "jsonl", "protobuf", "transcript"]
 
 
 class OtlpFile:
@@ -57,7 +60,7 @@ class OtlpFile:
             start = stored[1]
         elif self._was_read(_identity(data, len(data)), len(data)):
             return
-        for chunk in _chunks(data, start, _format(data, self._path)):
+        for chunk in _chunks(data, start, _format(data, self._path), self._path.stem):
             chunk.decoded.refused.extend(damage)
             damage = []
             yield chunk
@@ -76,17 +79,21 @@ def otlp_files(path: Path, was_read: Callable[[str, int], bool]) -> list[OtlpFil
     try:
         if path.is_dir():
             found = sorted(each for each in path.rglob("*") if each.is_file() and _suffix(each) in _SUFFIXES)
-            return [OtlpFile(each, was_read) for each in found]
+            return [OtlpFile(each, was_read) for each in found if not is_side_file(each)]
         with path.open("rb"):
             return [OtlpFile(path, was_read)]
     except OSError as error:
         raise SourceUnreadable(path, first_line(error.strerror or str(error))) from error
 
 
-def _chunks(data: bytes, start: int, format_: _Format) -> Iterator[Chunk]:
+def _chunks(data: bytes, start: int, format_: _Format, name: str) -> Iterator[Chunk]:
     if format_ == "frames":
         rest = data[start:]
         yield from framed_chunks(rest, start, is_final=True, identify=lambda position: _identity(data, position))
+    elif format_ == "transcript":
+        yield from transcript_chunks(data, start, name, lambda position: _identity(data, position))
+    elif format_ in ("json", "jsonl") and start < len(data) and (known := foreign.read(data)) is not None:
+        yield Chunk(known, _identity(data, len(data)), len(data))
     elif format_ == "jsonl":
         yield from _line_chunks(data, start)
     elif start < len(data):
@@ -125,6 +132,8 @@ def _format(data: bytes, path: Path) -> _Format:
     is_json = not is_binary and (head.lstrip()[:1] in (b"{", b"[", b"") or suffix in _JSON_SUFFIXES)
     if not is_json:
         return "protobuf"
+    if is_transcript(head) or (b"\n" not in head and is_session_path(path)):
+        return "transcript"
     return "jsonl" if suffix in _LINES_SUFFIXES or _has_lines(head) else "json"
 
 

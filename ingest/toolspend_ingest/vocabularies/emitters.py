@@ -55,6 +55,7 @@ class _Row(NamedTuple):
 # Of the rows that apply, the last is true: they go from the general to the special and from the old to the new.
 _TABLE: Final = (
     _Row("toolspend", (), _WHOLE),
+    _Row("toolspend.*", (), _WHOLE),
     _Row("com.anthropic.sdk.python", (), _WHOLE),
     # opentelemetry-instrumentation-genai-anthropic 1.3b0 and openai-v2 2.4b0; older ones of the latter say no cache.
     _Row("opentelemetry.instrumentation.genai.*", (), _WHOLE),

@@ -1,0 +1,32 @@
+"""Requests that are known to be logs or metrics: what they say of billed usage becomes spans, the rest is counted."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from .claude_code import otlp
+from .decode import Decoded, Media, Refusal, decode
+
+
+def decode_logs(payload: bytes, media: Media) -> Decoded:
+    """The spans that an ExportLogsServiceRequest amounts to."""
+    if media != "protobuf":
+        return decode(payload, media)
+    try:
+        request = ExportLogsServiceRequest.FromString(payload)
+    except DecodeError:
+        return Decoded(refused=[Refusal("", "not a request of logs in protobuf")])
+    return Decoded.told(otlp.LOGS, otlp.log_rows(request))
+
+
+def decode_metrics(payload: bytes, media: Media) -> Decoded:
+    """The spans that an ExportMetricsServiceRequest amounts to."""
+    if media != "protobuf":
+        return decode(payload, media)
+    try:
+        request = ExportMetricsServiceRequest.FromString(payload)
+    except DecodeError:
+        return Decoded(refused=[Refusal("", "not a request of metrics in protobuf")])
+    return Decoded.told(otlp.METRICS, otlp.metric_rows(request))
