@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import queries, snapshot
+from toolspend_dashboard import queries, snapshot, state
 from toolspend_dashboard.queries import Filters
 from toolspend_dashboard.state import current_store
 from toolspend_ingest import sandbox
@@ -96,13 +96,11 @@ def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
 
 @st.cache_data(ttl=REVISION_TTL_S, max_entries=8, show_spinner=False)
 def _revision(path: str) -> Revision:
-    with current_store().cursor() as cursor:
-        row = queries.run(cursor, "extent").iloc[0]
+    row = state.read(lambda cursor: queries.run(cursor, "extent")).iloc[0]
     return path, int(row["spans"]), int(row["requests"]), str(row["loaded_at"])
 
 
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS, show_spinner=False)
 def _ask(revision: Revision, name: str, values: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
     del revision  # part of the key
-    with current_store().cursor() as cursor:
-        return queries.run(cursor, name, **dict(values))
+    return state.read(lambda cursor: queries.run(cursor, name, **dict(values)))

@@ -6,15 +6,15 @@ import contextlib
 import logging
 import shutil
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from toolspend_ingest import Store
-from toolspend_ingest.errors import StoreError, StoreFailed, ToolspendError
+from toolspend_ingest.errors import StoreDamaged, StoreError, StoreFailed, ToolspendError
 from toolspend_ingest.spans import SpanBatch
 from toolspend_ingest.store import Load
 
@@ -27,6 +27,9 @@ MAX_WAITING_SPANS = 100_000
 SPANS_PER_COMMIT = 20_000
 MIN_FREE_DISK_BYTES = 64 * 1024 * 1024
 """Below this, spans are turned away: a full disk would make DuckDB give up the file until it is reopened."""
+REOPEN_S = 1.0
+"""How often a store that DuckDB gave up is tried again."""
+RETRY_LATER_S = 5
 
 _log = logging.getLogger("toolspend")
 
@@ -51,7 +54,9 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._is_usable = True
+        self._problem: str | None = None
+        self._is_damaged = False
+        self._must_reopen = False
         self._spans: deque[_Spans] = deque()
         self._jobs: deque[_Job] = deque()
         self._waiting_spans = 0
@@ -68,6 +73,11 @@ class Writer:
         return self._store
 
     @property
+    def problem(self) -> str | None:
+        """Why nothing can be stored just now, one line; None where all is well."""
+        return self._problem or self._disk_problem()
+
+    @property
     def waiting_requests(self) -> int:
         """How many requests are not committed yet."""
         return len(self._spans)
@@ -79,7 +89,8 @@ class Writer:
 
     def submit(self, batch: SpanBatch, *, source: str, refused: int = 0, reason: str | None = None) -> Future[None]:
         """Queue spans; the future is done once they are on disk. Raises Busy when too many wait or the disk is full."""
-        self._admit_disk()
+        if (problem := self.problem) is not None:
+            raise Busy(problem, RETRY_LATER_S)
         item = _Spans(batch, source, refused, reason)
         with self._changed:
             if self._is_closing:
@@ -117,37 +128,51 @@ class Writer:
         self._thread.join()
         self._store.close()
 
-    def _admit_disk(self) -> None:
+    def _disk_problem(self) -> str | None:
+        path = self._store.path
         with contextlib.suppress(OSError):
-            if shutil.disk_usage(self._store.path.parent).free < MIN_FREE_DISK_BYTES:
-                raise Busy(f"the disk of {self._store.path} is full, free some space")
+            # A checkpoint writes once more what is in the log.
+            needed = MIN_FREE_DISK_BYTES + _size(path.with_name(f"{path.name}.wal"))
+            if shutil.disk_usage(path.parent).free < needed:
+                return f"the disk of {path} is full, free some space"
+        return None
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._spans or self._jobs or self._is_closing)
+                self._changed.wait_for(
+                    lambda: self._spans or self._jobs or self._is_closing or self._must_reopen,
+                    REOPEN_S if self._problem else None,
+                )
                 job = self._jobs.popleft() if self._jobs else None
-                if job is None and not self._spans:
+                if job is None and not self._spans and self._is_closing:
                     return
+            if self._problem is not None and not self._is_damaged:
+                self._reopen()
             self.commit_waiting()
             if job is not None:
                 self._work(job)
 
     def _next_group(self) -> list[_Spans]:
-        """The requests to commit together: those that wait, up to `SPANS_PER_COMMIT` spans."""
+        """The requests to commit together: those of one source that wait, up to `SPANS_PER_COMMIT` spans."""
         group: list[_Spans] = []
+        others: list[_Spans] = []
         spans = 0
         with self._changed:
             while self._spans and spans < SPANS_PER_COMMIT:
                 item = self._spans.popleft()
+                if group and item.source != group[0].source:
+                    others.append(item)
+                    continue
                 spans += len(item.batch)
                 group.append(item)
+            self._spans.extendleft(reversed(others))
         return group
 
     def _commit(self, group: Sequence[_Spans]) -> None:
         try:
             self._append(group)
-        except (StoreFailed, Busy) as error:
+        except (StoreError, Busy) as error:
             self._finish(group, error)
         except Exception as error:
             if len(group) == 1:
@@ -165,7 +190,7 @@ class Writer:
         refused = sum(entry.refused for entry in group)
         reason = next((entry.reason for entry in group if entry.reason), None)
         source = group[0].source
-        with self._reopening():
+        with self._guarded():
             self._store.append_load(batch, Load(source, source, None, refused=refused, reason=reason))
         self.commits += 1
 
@@ -184,7 +209,7 @@ class Writer:
         if not job.done.set_running_or_notify_cancel():
             return
         try:
-            with self._reopening():
+            with self._guarded():
                 result = job.work(self._store)
         except BaseException as error:
             job.done.set_exception(error)
@@ -192,24 +217,38 @@ class Writer:
             job.done.set_result(result)
 
     @contextlib.contextmanager
-    def _reopening(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[None]:
         """After DuckDB has given up on the file (a full disk), every statement fails until it is opened anew."""
-        if not self._is_usable:
-            try:
-                self._store = Store.open(self._store.path)
-            except ToolspendError as error:
-                raise Busy(str(error)) from error
-            self._is_usable = True
+        if self._problem is not None:
+            raise Busy(self._problem, RETRY_LATER_S)
         try:
             yield
-        except StoreFailed:
-            with contextlib.suppress(Exception):
-                self._store.close()
-            self._is_usable = False
-            try:
-                self._store = Store.open(self._store.path)
-                self._is_usable = True
-            except StoreError as error:
-                _log.warning("%s", error)
-                time.sleep(0.5)
+        except (StoreDamaged, StoreFailed) as error:
+            _log.warning("%s", error)
+            self._problem = str(error)
+            # Opening a damaged one again would not help; what can be read of it is shown.
+            self._is_damaged = isinstance(error, StoreDamaged)
+            # Not here: a job that this commit runs within goes on with the store that it has.
+            self._must_reopen = not self._is_damaged
             raise
+
+    def _reopen(self) -> None:
+        """Open the store again where there is room, else only to read, so that pages go on."""
+        self._must_reopen = False
+        has_room = self._disk_problem() is None
+        if not has_room and self._store.is_read_only:
+            return
+        path = self._store.path
+        # Both at once cannot be open, and readers of the old instance would drop the lock of the new one.
+        self._store.close()
+        try:
+            self._store = Store.open(path, read_only=not has_room)
+            self._problem = None if has_room else self._problem
+        except ToolspendError as error:
+            self._problem = str(error)
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

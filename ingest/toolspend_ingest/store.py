@@ -6,18 +6,24 @@ import contextlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import duckdb
 
 from . import pipeline, prices, schema
 from .attribution import run as attribution
 from .errors import (
+    SnapshotFailed,
+    StoreClosed,
+    StoreDamaged,
+    StoreError,
     StoreFailed,
     StoreLocked,
     StoreMissing,
@@ -33,10 +39,17 @@ DERIVATION = "2"
 Progress = Callable[[int, int], None]
 """Told how many traces are done, of how many."""
 
+T = TypeVar("T")
+
+READERS_S = 10
+"""How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
 _PID = re.compile(r"\(PID (\d+)\)")
+_DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
+    # A file of another kind would have DuckDB fetch an extension for it.
+    "autoinstall_known_extensions": "false",
     "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
 }
 _MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
@@ -73,6 +86,9 @@ class Store:
         self.is_read_only = is_read_only
         self._con = con
         self._file: FileIO | None = None
+        self._readers: dict[int, duckdb.DuckDBPyConnection] = {}
+        self._changed = threading.Condition()
+        self._is_closed = False
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, prices_file: Path | None = None) -> Store:
@@ -104,6 +120,30 @@ class Store:
         cursor = self._con.cursor()
         cursor.execute("set enable_progress_bar = false")
         return cursor
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that `close` interrupts and waits for, for threads that read while another one may close.
+
+        Raises `StoreClosed` where the store is closed, or is closed meanwhile; `StoreFailed` and `StoreDamaged`.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise StoreClosed(self.path)
+            cursor = self.cursor()
+            self._readers[id(cursor)] = cursor
+        try:
+            with self._failing_as_store():
+                yield cursor
+        except duckdb.InterruptException as error:
+            if self._is_closed:
+                raise StoreClosed(self.path) from error
+            raise
+        finally:
+            with self._changed:
+                cursor.close()
+                del self._readers[id(cursor)]
+                self._changed.notify_all()
 
     def position(self, source: str) -> tuple[str, int] | None:
         """What made the source the same when it was last read, and how many bytes of it are stored."""
@@ -138,6 +178,11 @@ class Store:
                 )
         return appended
 
+    def write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Run `work` in one transaction; returns once it is on disk."""
+        with self._transaction():
+            return work(self._con)
+
     def rederive(self, *, progress: Progress | None = None) -> None:
         """Compute every derived row again from the spans and prices, in one transaction."""
         with self._transaction():
@@ -147,16 +192,25 @@ class Store:
         """Put a consistent copy of the store at `to`; readers of an older copy there keep theirs."""
         with self._failing_as_store():
             self._con.execute("checkpoint")
+        partial = to.with_name(f"{to.name}.{os.getpid()}.part")
+        try:
             to.parent.mkdir(parents=True, exist_ok=True)
-            partial = to.with_name(f"{to.name}.{os.getpid()}.part")
-            try:
-                self._copy(partial)
-                partial.replace(to)
-            finally:
+            self._copy(partial)
+            partial.replace(to)
+        except OSError as error:
+            raise SnapshotFailed(self.path, to, error.strerror or str(error)) from error
+        finally:
+            with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file, once those who are `reading` have been stopped."""
+        with self._changed:
+            self._is_closed = True
+            for cursor in self._readers.values():
+                cursor.interrupt()
+            # A cursor that outlives this keeps the old instance, and closing it later drops the lock on the file.
+            self._changed.wait_for(lambda: not self._readers, READERS_S)
         self._con.close()
         if self._file is not None:
             self._file.close()
@@ -268,8 +322,24 @@ class Store:
     def _failing_as_store(self) -> Iterator[None]:
         try:
             yield
-        except (duckdb.FatalException, duckdb.IOException, OSError) as error:
-            raise StoreFailed(self.path, str(error)) from error
+        except (duckdb.Error, OSError) as error:
+            if (failure := self._failure(error)) is None:
+                raise
+            raise failure from error
+
+    def _failure(self, error: Exception) -> StoreError | None:
+        """What has become of the file; None where the error is about a statement, and the store is as it was."""
+        if _DAMAGED.search(str(error)):
+            return StoreDamaged(self.path, str(error))
+        if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError):
+            return StoreFailed(self.path, str(error))
+        try:
+            self._con.execute("select 1").fetchall()
+        except duckdb.FatalException as fatal:
+            return StoreFailed(self.path, str(fatal))
+        except duckdb.Error:
+            return None
+        return None
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -282,6 +352,8 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if "lock on file" in text:
             holder = _PID.search(text)
             raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
+        if _DAMAGED.search(text):
+            raise StoreDamaged(path, text) from error
         raise StoreUnreadable(path, text) from error
     except OSError as error:
         raise StoreUnreadable(path, error.strerror or str(error)) from error

@@ -10,15 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Route
 
 import otlp_requests
+import served
 from otlp_requests import Made
 from toolspend_dashboard import receiver
 from toolspend_dashboard import writer as writing
 from toolspend_dashboard.errors import Busy
+from toolspend_dashboard.intake import Intake
 from toolspend_dashboard.writer import Writer
 from toolspend_ingest import Store
+from toolspend_ingest.aside import Aside
 from toolspend_ingest.decode import decode
 from toolspend_ingest.errors import StoreFailed
 from toolspend_ingest.spans import SpanBatch
@@ -117,6 +119,7 @@ def test_a_store_that_gave_up_is_opened_again(writer: Writer) -> None:
 
     with pytest.raises(StoreFailed):
         writer.call(fail).result(timeout=10)
+    assert served.until(lambda: writer.problem is None)
     writer.submit(batch(2), source="test").result(timeout=10)
     assert writer.store is not first
     assert stored(writer) == 2
@@ -141,7 +144,7 @@ def test_a_busy_writer_is_a_503_with_a_time(
 ) -> None:
     """The status that makes an exporter try again, in the request's encoding, saying when."""
     monkeypatch.setattr(writing, "MAX_WAITING_REQUESTS", 0)
-    app = Starlette(routes=[Route("/v1/traces", receiver.traces(writer), methods=["POST"])])
+    app = Starlette(routes=receiver.routes(Intake(writer, Aside())))
 
     async def post() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
