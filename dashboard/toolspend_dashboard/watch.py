@@ -52,7 +52,7 @@ class Watcher:
 
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
-        # Between two files, spans that came over the network get their turn.
+        # Between two chunks, spans that came over the network get their turn.
         summary = ingest(store, None, progress=lambda *_: self._writer.commit_waiting())
         self._seen = sizes
         self._writer.commits += 1

@@ -9,14 +9,15 @@ from typing import TypeAlias
 
 from toolspend import _home
 
+from .aside import Aside
 from .decode import Refusal
 from .sources import Chunk, Source
 from .sources.files import otlp_files
 from .sources.spool import spool_files
 from .store import Load, Store
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told the source's name, the bytes of the sources that are done, and the bytes of all of them."""
+Progress: TypeAlias = Callable[[str, int, int, int], None]
+"""Told the source's name, the bytes that are done, the bytes of all sources, and the spans stored; after each chunk."""
 
 _SHOWN_REASONS = 5
 
@@ -77,29 +78,51 @@ class Summary:
         return self.refused > 0
 
 
-def ingest(store: Store, paths: Sequence[Path] | None, *, progress: Progress | None = None) -> Summary:
+def ingest(
+    store: Store, paths: Sequence[Path] | None, *, again: bool = False, progress: Progress | None = None
+) -> Summary:
     """Load the spool (`paths` None), or these files and folders; a second run of the same loads nothing.
 
-    Raises `SourceUnreadable` before anything is loaded where a path given is not there, `StoreFailed` where the store
-    cannot be written. What cannot be read within a source is refused and counted, never raised.
+    With `again` files are read anew from their start, whatever was read of them before. Raises `SourceUnreadable`
+    before anything is loaded where a path given is not there, `StoreFailed` where the store cannot be written. What
+    cannot be read within a source is refused and counted, never raised.
     """
     sources: list[Source] = []
     if paths is None:
-        sources.extend(spool_files(_home.spool_dir()))
+        sources.extend(spool_files(_home.spool_dir(), Aside()))
     else:
         for path in paths:
-            sources.extend(otlp_files(path, store.has_read))
+            sources.extend(otlp_files(path, _never if again else store.has_read))
     total, done = sum(source.size for source in sources), 0
     summary = Summary()
     for source in sources:
         size = source.size
-        if progress is not None:
-            progress(source.name, done, total)
-        summary.sources.append(_load(store, source))
+
+        def told(share: float, name: str = source.name, before: int = done, size: int = size) -> None:
+            if progress is not None:
+                progress(name, before + round(size * share), total, summary.spans)
+
+        told(0.0)
+        summary.sources.append(SourceSummary(source.name))
+        _load(store, source, summary.sources[-1], again=again, told=told)
         done += size
     if progress is not None and sources:
-        progress(sources[-1].name, total, total)
+        progress(sources[-1].name, total, total, summary.spans)
     return summary
+
+
+def retry(store: Store, aside: Aside, *, progress: Progress | None = None) -> Summary:
+    """Load what was refused before and kept aside; what is readable now leaves the folder."""
+    files = aside.files()
+    summary = ingest(store, files, again=True, progress=progress)
+    for path, source in zip(files, summary.sources, strict=True):
+        if not source.refused:
+            path.unlink(missing_ok=True)
+    return summary
+
+
+def _never(_identity: str, _position: int) -> bool:
+    return False
 
 
 def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
@@ -112,12 +135,13 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
     return "; ".join(parts) or None
 
 
-def _load(store: Store, source: Source) -> SourceSummary:
-    summary = SourceSummary(source.name)
-    for chunk in source.chunks(store.position(source.name)):
+def _load(
+    store: Store, source: Source, summary: SourceSummary, *, again: bool, told: Callable[[float], None]
+) -> None:
+    for chunk in source.chunks(None if again else store.position(source.name)):
         _store(store, summary, chunk)
+        told(chunk.share)
     source.finish()
-    return summary
 
 
 def _store(store: Store, summary: SourceSummary, chunk: Chunk) -> None:

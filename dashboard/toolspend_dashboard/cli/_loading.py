@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from toolspend_ingest import Store, Summary, ingest
-from toolspend_ingest.ingest import SourceSummary
+from toolspend_ingest.ingest import Progress, SourceSummary
 
 from .output import visible
 
 
 def load(store: Store, paths: Sequence[Path] | None, *, show_progress: bool) -> Summary:
     """Load files and folders, or the spool; a bar on stderr says how far it is."""
+    return with_bar(lambda progress: ingest(store, paths, progress=progress), show_progress=show_progress)
+
+
+def with_bar(work: Callable[[Progress | None], Summary], *, show_progress: bool) -> Summary:
+    """Do the work; a bar on stderr says how many bytes of how many are read, and how many spans are stored."""
     if not show_progress:
-        return ingest(store, paths)
+        return work(None)
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
+        TextColumn("{task.fields[spans]:,} spans"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("loading", total=None)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None, spans=0)
 
-        def report(source: str, done: int, total: int) -> None:
-            bar.update(task, description=visible(Path(source).name), completed=done, total=total or None)
+        def report(source: str, done: int, total: int, spans: int) -> None:
+            bar.update(task, description=visible(Path(source).name), completed=done, total=total or None, spans=spans)
 
-        return ingest(store, paths, progress=report)
+        return work(report)
 
 
 def print_summary(summary: Summary, *, quiet: bool) -> None:
