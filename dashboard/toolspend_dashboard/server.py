@@ -15,7 +15,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,14 @@ from toolspend._home import spool_dir
 from toolspend_ingest import Store
 from toolspend_ingest.aside import Aside
 from toolspend_ingest.errors import StoreLocked, ToolspendError
+from toolspend_ingest.retention import Keep
 
 from . import address, receiver, snapshot, state
 from .errors import AlreadyRunning, HostUnusable, PortInUse, TokenMissing
 from .gate import Gate, Rules, is_loopback
 from .intake import Intake
 from .otlp_grpc import GrpcServer
+from .pruner import Pruner
 from .state import current_store
 from .watch import Watcher
 from .writer import Writer
@@ -59,6 +61,7 @@ class Options:
     otlp_port: int | None = 4318
     grpc_port: int | None = 4317
     token: str | None = None
+    keep: Keep = field(default_factory=Keep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Backend:
     writer: Writer
     watcher: Watcher
     intake: Intake
+    pruner: Pruner
     secret: str
 
     def status(self) -> dict[str, Any]:
@@ -90,12 +94,18 @@ class Backend:
             "spool_waiting_bytes": self.watcher.waiting_bytes(),
             "spool_failure": self.watcher.failure,
             "commits": self.writer.commits,
+            "last_load_s": self.watcher.loaded_s_ago(),
+            "refused_kept_bytes": Aside().size(),
+            "disk_free_bytes": self.writer.free_bytes(),
+            "store_bytes": self.writer.store_bytes(),
+            "pruned_spans": self.pruner.pruned.spans,
+            "pruned_contents": self.pruner.pruned.contents,
             **self.intake.status(),
         }
 
 
 @contextlib.contextmanager
-def open_backend(db: Path) -> Iterator[Backend]:
+def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
     """Open the store, start writing and watching; on leaving, commit what waits and close everything."""
     running = address.find(db)
     try:
@@ -107,7 +117,9 @@ def open_backend(db: Path) -> Iterator[Backend]:
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
     watcher.start()
-    backend = Backend(writer, watcher, Intake(writer, Aside()), secrets.token_urlsafe(32))
+    pruner = Pruner(writer, keep or Keep())
+    pruner.start()
+    backend = Backend(writer, watcher, Intake(writer, Aside()), pruner, secrets.token_urlsafe(32))
     state.set_holder(writer)
     state.set_status(backend.status)
     try:
@@ -116,6 +128,7 @@ def open_backend(db: Path) -> Iterator[Backend]:
         state.set_status(None)
         state.set_holder(None)
         watcher.stop()
+        pruner.stop()
         writer.close()
         snapshot.discard(db)
 
@@ -161,7 +174,7 @@ def serve(db: Path, options: Options, *, on_ready: Callable[[Addresses], None] |
         if options.grpc_port:
             # Asked for in our own way first: gRPC says on stderr, at length, that a port is taken.
             _listen(options.host, options.grpc_port, "--grpc-port").close()
-        backend = stack.enter_context(open_backend(db))
+        backend = stack.enter_context(open_backend(db, options.keep))
         url = _url(options.host, page)
         published = address.Address(os.getpid(), _local_url(options.host, page), str(db.absolute()), backend.secret)
         address.publish(published)

@@ -30,6 +30,7 @@ class Watcher:
         self._seen: dict[str, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="toolspend-spool")
+        self._loaded_at: float | None = None
         self.failure: str | None = None
         """Why the last load did not work, one line; None when it did."""
 
@@ -46,6 +47,10 @@ class Watcher:
         """Size of what has come into the spool since it was last loaded."""
         return sum(max(size - self._seen.get(name, 0), 0) for name, size in self._sizes().items())
 
+    def loaded_s_ago(self) -> float | None:
+        """Seconds since the spool was last loaded; None where it has not been."""
+        return None if self._loaded_at is None else round(time.monotonic() - self._loaded_at, 1)
+
     def load(self) -> Future[Summary]:
         """Have what the spool holds loaded, after what already waits."""
         return self._writer.call(self._load)
@@ -55,6 +60,7 @@ class Watcher:
         # Between two chunks, spans that came over the network get their turn.
         summary = ingest(store, None, progress=lambda *_: self._writer.commit_waiting())
         self._seen = sizes
+        self._loaded_at = time.monotonic()
         self._writer.commits += 1
         return summary
 

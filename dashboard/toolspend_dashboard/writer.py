@@ -77,6 +77,17 @@ class Writer:
         """Why nothing can be stored just now, one line; None where all is well."""
         return self._problem or self._disk_problem()
 
+    def free_bytes(self) -> int | None:
+        """How much the store's disk has left; None where it does not say."""
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(self._store.path.parent).free
+        return None
+
+    def store_bytes(self) -> int:
+        """Size of the store's file and its log."""
+        path = self._store.path
+        return _size(path) + _size(_log_of(path))
+
     @property
     def waiting_requests(self) -> int:
         """How many requests are not committed yet."""
@@ -130,12 +141,9 @@ class Writer:
 
     def _disk_problem(self) -> str | None:
         path = self._store.path
-        with contextlib.suppress(OSError):
-            # A checkpoint writes once more what is in the log.
-            needed = MIN_FREE_DISK_BYTES + _size(path.with_name(f"{path.name}.wal"))
-            if shutil.disk_usage(path.parent).free < needed:
-                return f"the disk of {path} is full, free some space"
-        return None
+        # A checkpoint writes once more what is in the log.
+        free, needed = self.free_bytes(), MIN_FREE_DISK_BYTES + _size(_log_of(path))
+        return f"the disk of {path} is full, free some space" if free is not None and free < needed else None
 
     def _run(self) -> None:
         while True:
@@ -246,6 +254,10 @@ class Writer:
             self._problem = None if has_room else self._problem
         except ToolspendError as error:
             self._problem = str(error)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
 
 
 def _size(path: Path) -> int:

@@ -135,9 +135,7 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
     return "; ".join(parts) or None
 
 
-def _load(
-    store: Store, source: Source, summary: SourceSummary, *, again: bool, told: Callable[[float], None]
-) -> None:
+def _load(store: Store, source: Source, summary: SourceSummary, *, again: bool, told: Callable[[float], None]) -> None:
     for chunk in source.chunks(None if again else store.position(source.name)):
         _store(store, summary, chunk)
         told(chunk.share)

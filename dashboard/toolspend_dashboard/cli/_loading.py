@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from toolspend_ingest import Store, Summary, ingest
+from toolspend_ingest import Store, Summary, ingest, retention
 from toolspend_ingest.ingest import Progress, SourceSummary
+from toolspend_ingest.retention import Keep, Pruned
 
 from .output import visible
 
@@ -42,13 +45,29 @@ def with_bar(work: Callable[[Progress | None], Summary], *, show_progress: bool)
         return work(report)
 
 
-def print_summary(summary: Summary, *, quiet: bool) -> None:
+def prune(store: Store, keep: Keep) -> Pruned:
+    """Remove what is older than told."""
+
+    def read(work: Callable[[Any], Any]) -> Any:
+        with store.reading() as cursor:
+            return work(cursor)
+
+    return retention.prune(read, store.write, keep, datetime.now(UTC).replace(tzinfo=None))
+
+
+def print_pruned(pruned: Pruned) -> None:
+    """What went, where anything did."""
+    if pruned.spans or pruned.contents:
+        typer.echo(f"{pruned.spans:,} spans removed, {pruned.contents:,} emptied of their content: older than told")
+
+
+def print_summary(summary: Summary, *, quiet: bool, nothing: str | None = None) -> None:
     """What was loaded, and from where what was not and why; one line a source that has something to say."""
     for source in summary.sources:
         if source.reason or source.refused or source.dropped:
             typer.echo(f"{visible(source.source)}: {_losses(source)}", err=True)
     if not quiet:
-        typer.echo(_totals(summary))
+        typer.echo(nothing if nothing is not None and not summary.sources else _totals(summary))
 
 
 def _losses(source: SourceSummary) -> str:

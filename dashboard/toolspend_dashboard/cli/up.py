@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import Db, Verbose, one_line_errors, store_at
+from ._common import Db, Retain, RetainContent, Verbose, keep, one_line_errors, store_at
 
 Host = Annotated[
     str,
@@ -33,6 +33,8 @@ def up(
     grpc_port: GrpcPort = 4317,
     host: Host = "127.0.0.1",
     db: Db = None,
+    retain: Retain = None,
+    retain_content: RetainContent = None,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -45,7 +47,7 @@ def up(
     from toolspend_dashboard import server
     from toolspend_dashboard.gate import is_loopback
 
-    path = store_at(db)
+    path, kept = store_at(db), keep(retain, retain_content)
 
     def ready(at: server.Addresses) -> None:
         typer.echo(f"dashboard  {at.page}   (Ctrl+C stops it)")
@@ -61,5 +63,5 @@ def up(
         if open_browser:
             typer.launch(at.page)
 
-    options = server.Options(host, port, otlp_port, grpc_port, os.environ.get("TOOLSPEND_TOKEN") or None)
+    options = server.Options(host, port, otlp_port, grpc_port, os.environ.get("TOOLSPEND_TOKEN") or None, kept)
     server.serve(path, options, on_ready=ready)
