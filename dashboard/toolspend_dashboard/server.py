@@ -150,7 +150,7 @@ def create_app(backend: Backend, rules: Rules, script: Path = SCRIPT) -> Any:
         script,
         routes=[
             *receiver.routes(backend.intake),
-            Route("/healthz", _health(backend), methods=["GET"]),
+            health(backend),
             Route("/api/snapshot", _snapshot(backend), methods=["POST"]),
         ],
         middleware=[Middleware(Gate, rules=rules)],
@@ -240,12 +240,14 @@ def _local_url(host: str, listener: socket.socket) -> str:
     return _url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), listener)  # noqa: S104 - compared, not bound
 
 
-def _health(backend: Backend) -> Callable[[Request], Any]:
+def health(backend: Backend) -> Route:
+    """`/healthz`: how the server is, with status 503 where nothing can be stored just now."""
+
     async def endpoint(_request: Request) -> Response:
         found = await run_in_threadpool(backend.status)
         return JSONResponse(found, 503 if found["status"] == "unavailable" else 200)
 
-    return endpoint
+    return Route("/healthz", endpoint, methods=["GET"])
 
 
 def _snapshot(backend: Backend) -> Callable[[Request], Any]:

@@ -16,6 +16,8 @@ from .writer import Writer
 
 POLL_S = 0.7
 TIDY_S = 30
+CHUNK_SPANS = 2_000
+"""Spans of the spool to a transaction: who sends spans over the network waits for one at most."""
 
 _log = logging.getLogger("toolspend")
 
@@ -58,7 +60,7 @@ class Watcher:
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
         # Between two chunks, spans that came over the network get their turn.
-        summary = ingest(store, None, progress=lambda *_: self._writer.commit_waiting())
+        summary = ingest(store, None, chunk_spans=CHUNK_SPANS, progress=lambda *_: self._writer.commit_waiting())
         self._seen = sizes
         self._loaded_at = time.monotonic()
         self._writer.commits += 1

@@ -11,7 +11,7 @@ from toolspend import _home
 
 from .aside import Aside
 from .decode import Refusal
-from .sources import Chunk, Source
+from .sources import CHUNK_SPANS, Chunk, Source
 from .sources.files import otlp_files
 from .sources.spool import spool_files
 from .store import Load, Store
@@ -79,17 +79,23 @@ class Summary:
 
 
 def ingest(
-    store: Store, paths: Sequence[Path] | None, *, again: bool = False, progress: Progress | None = None
+    store: Store,
+    paths: Sequence[Path] | None,
+    *,
+    again: bool = False,
+    chunk_spans: int = CHUNK_SPANS,
+    progress: Progress | None = None,
 ) -> Summary:
     """Load the spool (`paths` None), or these files and folders; a second run of the same loads nothing.
 
-    With `again` files are read anew from their start, whatever was read of them before. Raises `SourceUnreadable`
+    With `again` files are read anew from their start, whatever was read of them before. A transaction takes about
+    `chunk_spans` of the spool. Raises `SourceUnreadable`
     before anything is loaded where a path given is not there, `StoreFailed` where the store cannot be written. What
     cannot be read within a source is refused and counted, never raised.
     """
     sources: list[Source] = []
     if paths is None:
-        sources.extend(spool_files(_home.spool_dir(), Aside()))
+        sources.extend(spool_files(_home.spool_dir(), Aside(), chunk_spans))
     else:
         for path in paths:
             sources.extend(otlp_files(path, _never if again else store.has_read))

@@ -17,11 +17,12 @@ def framed_chunks(
     is_final: bool,
     identify: Callable[[int], str],
     keep: Callable[[bytes, str], str | None] | None = None,
+    chunk_spans: int = CHUNK_SPANS,
 ) -> Iterator[Chunk]:
     """The frames in a file's bytes from `origin` on. Unless `is_final`, what is unfinished at their end is left.
 
     `identify(position)` is the identity to store with a position of the file. `keep(bytes, suffix)` puts damage aside
-    and says how it is called there.
+    and says how it is called there; a chunk ends once it has `chunk_spans`.
     """
     decoded, dropped, position = Decoded(), 0, origin
     for item in frames(data):
@@ -39,7 +40,7 @@ def framed_chunks(
             held.refused = [Refusal(where, f"{refusal}{kept}") for refusal in held.refused]
             decoded.merge(held)
         position = origin + item.end
-        if len(decoded.spans) >= CHUNK_SPANS:
+        if len(decoded.spans) >= chunk_spans:
             yield Chunk(decoded, identify(position), position, dropped, item.end / len(data))
             decoded, dropped = Decoded(), 0
     if len(decoded.spans) or decoded.refused or dropped:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from toolspend._frames import HEADER_BYTES, frame_bytes
 
 from ..aside import Aside
-from . import Chunk
+from . import CHUNK_SPANS, Chunk
 from .framed import framed_chunks
 
 SUFFIX = ".spool"
@@ -21,8 +21,9 @@ SUFFIX = ".spool"
 class SpoolFile:
     """One writer's file. When its writer is gone and all of it is stored, it is deleted."""
 
-    def __init__(self, path: Path, aside: Aside | None = None) -> None:
+    def __init__(self, path: Path, aside: Aside | None = None, chunk_spans: int = CHUNK_SPANS) -> None:
         self._path = path
+        self._chunk_spans = chunk_spans
         self._aside = aside
         self._read_to: int | None = None
 
@@ -52,7 +53,9 @@ class SpoolFile:
             return
         position = start
         keep = self._keep if self._aside is not None else None
-        for chunk in framed_chunks(data, start, is_final=is_final, identify=lambda _: self.name, keep=keep):
+        for chunk in framed_chunks(
+            data, start, is_final=is_final, identify=lambda _: self.name, keep=keep, chunk_spans=self._chunk_spans
+        ):
             yield chunk
             position = chunk.position
         self._read_to = position
@@ -82,9 +85,9 @@ class Backlog:
     frames: int = 0
 
 
-def spool_files(folder: Path, aside: Aside | None = None) -> list[SpoolFile]:
+def spool_files(folder: Path, aside: Aside | None = None, chunk_spans: int = CHUNK_SPANS) -> list[SpoolFile]:
     """The spool's files, the oldest first; none where there is no spool. Damage is kept in `aside`."""
-    return [SpoolFile(path, aside) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()]
+    return [SpoolFile(path, aside, chunk_spans) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()]
 
 
 def backlog(folder: Path, read_to: Callable[[str], int]) -> Backlog:
