@@ -45,6 +45,7 @@ READERS_S = 10
 """How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
 _PID = re.compile(r"\(PID (\d+)\)")
+_UNWRITTEN = re.compile(r"Failed to commit: Could not")
 _DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
@@ -331,7 +332,7 @@ class Store:
         """What has become of the file; None where the error is about a statement, and the store is as it was."""
         if _DAMAGED.search(str(error)):
             return StoreDamaged(self.path, str(error))
-        if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError):
+        if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError) or _UNWRITTEN.search(str(error)):
             return StoreFailed(self.path, str(error))
         try:
             self._con.execute("select 1").fetchall()

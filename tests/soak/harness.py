@@ -51,12 +51,12 @@ class Tally:
 class Clients:
     """Threads that send whole sessions until they are acknowledged, one that spools; each session once, or again."""
 
-    def __init__(self, http_port: int, grpc_port: int, spool: Path, *, http_clients: int = 3, pause_s: float = 0.0):
+    def __init__(self, http_port: int, grpc_port: int, spool: Path, *, http_clients: int = 3, has_spool: bool = True):
         self.tally = Tally()
-        self._http_port, self._grpc_port, self._spool, self._pause_s = http_port, grpc_port, spool, pause_s
+        self._http_port, self._grpc_port, self._spool = http_port, grpc_port, spool
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        works = [*[self._over_http] * http_clients, self._over_grpc, self._into_the_spool]
+        works = [*[self._over_http] * http_clients, self._over_grpc, *[self._into_the_spool] * has_spool]
         self._threads = [
             threading.Thread(target=work, args=(index + 1, len(works))) for index, work in enumerate(works)
         ]
@@ -120,7 +120,6 @@ class Clients:
                 self.tally.acknowledged.add(number)
                 self.tally.waits_ms.append((time.perf_counter() - before) * 1000)
             number += step
-            self._stop.wait(self._pause_s)
 
     def _into_the_spool(self, first: int, step: int) -> None:
         self._spool.mkdir(parents=True, exist_ok=True)
