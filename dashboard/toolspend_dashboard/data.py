@@ -50,13 +50,26 @@ def bucket_s(filters: Filters) -> int:
     first, last = totals["first_at"], totals["last_at"]
     if pd.isna(first) or pd.isna(last):
         return _BUCKETS_S[0]
-    length_s = (last - first).total_seconds()
+    return _bucket_s((last - first).total_seconds())
+
+
+def bucket_of(times: pd.Series[Any]) -> int:
+    """The same for these times."""
+    return _bucket_s((times.max() - times.min()).total_seconds()) if len(times) else _BUCKETS_S[0]
+
+
+def _bucket_s(length_s: float) -> int:
     return next((size for size in _BUCKETS_S if length_s / size <= MAX_BUCKETS), _BUCKETS_S[-1])
 
 
 def now() -> datetime:
     """The present, UTC, to the minute: relative time ranges move once a minute, so that answers can be kept."""
     return pd.Timestamp.now(tz="UTC").floor("min").tz_localize(None).to_pydatetime()
+
+
+def now_exactly() -> datetime:
+    """The present, UTC, for what is drawn anew every few seconds."""
+    return pd.Timestamp.now(tz="UTC").tz_localize(None).to_pydatetime()
 
 
 def query(sql: str) -> tuple[pd.DataFrame, sandbox.Result]:
