@@ -14,8 +14,8 @@ from toolspend_ingest.errors import StoreError
 SCREENS = "screens"
 ASSETS = Path(__file__).parent / "assets"
 LIVE_EVERY_S = 5
+# Streamlit shows a text that stands alone: what follows is no docstring. Pages that the filters apply to:
 FILTERED = {"Overview", "Tools", "Session"}
-"""Pages that the filters above them apply to."""
 
 
 @st.fragment(run_every=LIVE_EVERY_S)

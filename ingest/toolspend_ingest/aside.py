@@ -29,7 +29,7 @@ class Aside:
         self._max_bytes = max_bytes
 
     def keep(self, data: bytes, source: str, suffix: str) -> str | None:
-        """Keep the bytes; the name of their file, or None where there is no room or it cannot be written."""
+        """Keep the bytes; what their file is called in TOOLSPEND_HOME, or None where it cannot be kept."""
         if not data or len(data) > min(MAX_FILE_BYTES, self._max_bytes):
             return None
         name = f"{_UNSAFE.sub('-', source)[-60:]}-{hashlib.sha256(data).hexdigest()[:12]}{suffix}"
@@ -48,12 +48,12 @@ class Aside:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
             return None
-        return name
+        return f"{self.path.name}/{name}"
 
     def named(self, reason: str | None, data: bytes, source: str, suffix: str) -> str:
         """The reason with where the bytes are kept, for `ingest_log`."""
         name = self.keep(data, source, suffix)
-        return f"{reason or 'refused'}; {f'kept as {self.path.name}/{name}' if name else 'not kept'}"
+        return f"{reason or 'refused'}; {f'kept as {name}' if name else 'not kept'}"
 
     def files(self) -> list[Path]:
         """What is kept, the oldest first."""

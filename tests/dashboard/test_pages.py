@@ -301,7 +301,7 @@ def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> Non
     """Nothing came, nothing waits, and no figure is made up."""
     app = healthy(page(empty_store, "health"))
     shown = figures(app)
-    assert (shown["Spans stored"], shown["Refused"]) == ("0", "0")
+    assert (shown["Spans stored"], shown["Refused"], shown["Bill known"]) == ("0", "0", formats.NOTHING)
     assert "Nothing was loaded yet." in said(app)
     assert not app.get("plotly_chart")
 

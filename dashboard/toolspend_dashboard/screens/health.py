@@ -25,7 +25,7 @@ def live() -> None:
     kind, said = health.sentence(status, losses)
     colour, icon = _BADGES[kind]
     st.markdown(f"### :{colour}[:material/{icon}:] {markdown(said)}")
-    waiting, loaded, refused, stored, covered = st.columns(5)
+    waiting, loaded, refused, covered, stored = st.columns(5)
     tile(waiting, "Waiting", *_waiting(status))
     tile(loaded, "Spans stored", formats.count(storage["spans"]), _last_load())
     kept = f"{formats.size(status['refused_kept_bytes'])} kept aside" if status is not None else "since the start"
@@ -33,8 +33,7 @@ def live() -> None:
     per_span = health.bytes_per_span(storage)
     note = f"{formats.count(per_span)} bytes a span" if per_span is not None else "no span yet"
     tile(stored, "On disk", formats.size(health.storage_bytes(status, storage)), note)
-    with covered, st.container(border=True, height="stretch", gap="xsmall"):
-        coverage()
+    tile(covered, "Bill known", *_coverage())
 
 
 def tile(place: Any, label: str, figure: str, note: str) -> None:
@@ -54,20 +53,17 @@ def _last_load() -> str:
     return "nothing loaded yet" if pd.isna(at) else f"last {formats.ago(at, data.now_exactly())}"
 
 
-def coverage() -> None:
-    """How much of what is stored has a known bill."""
+def _coverage() -> tuple[str, str]:
     totals, bases = data.ask("totals").iloc[0], data.ask("bases")
     requests, known = int(totals["requests"]), int(totals["known_requests"])
-    st.markdown(":small[Coverage]", help="Of all model requests in the store.")
+    if not requests:
+        return formats.NOTHING, "no model request yet"
     tokens = float(bases["tokens"].sum())
     unattributed = float(bases.loc[bases["basis"] == "unattributed", "tokens"].sum())
-    for part, whole, label in (
-        (known, requests, "usage known"),
-        (known - int(totals["unpriced_requests"]), known, "priced"),
-        (tokens - unattributed, tokens, "attributed"),
-    ):
-        share = part / whole if whole else None
-        st.progress(share or 0.0, f":small[**{formats.percent(share)}** {label}]")
+    priced = known - int(totals["unpriced_requests"])
+    shares = [f"{formats.percent(priced / known)} priced"] if known else []
+    shares += [f"{formats.percent(1 - unattributed / tokens)} attributed"] if tokens else []
+    return formats.percent(known / requests), ", ".join(shares) or "no usage known"
 
 
 def came_in() -> None:
@@ -177,7 +173,7 @@ def storage() -> None:
     """What the file takes."""
     found, status = data.ask("storage").iloc[0], state.status()
     free = f", {formats.size(found['free_bytes'])} of it free to be used again" if found["free_bytes"] else ""
-    lines = [f"The store takes {formats.size(found['file_bytes'])}{free}."]
+    lines = [f"The store's file takes {formats.size(found['file_bytes'])}{free}."]
     if status is not None and status["disk_free_bytes"] is not None:
         lines.append(f"Its disk has {formats.size(status['disk_free_bytes'])} left.")
     if not pd.isna(found["first_at"]):
