@@ -114,6 +114,9 @@ def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
         if running is not None:
             raise AlreadyRunning(db, running.url, running.pid) from error
         raise
+    # Before any thread: DuckDB imports it when it first reads or gives columns, and plotly, imported for the pages at
+    # the same time, then takes it half made.
+    importlib.import_module("pandas")
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
     watcher.start()

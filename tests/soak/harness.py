@@ -140,31 +140,29 @@ class Clients:
 
 
 @contextlib.contextmanager
-def lean(home: Path, http_port: int, grpc_port: int, min_free_mib: int = 64) -> Iterator[subprocess.Popen[str]]:
+def lean(home: Path, http_port: int, grpc_port: int, min_free_mib: int = 64) -> Iterator[subprocess.Popen[bytes]]:
     """The server without pages; killed at the end where it still runs."""
     arguments = [sys.executable, str(LEAN), str(home / "toolspend.duckdb"), str(http_port), str(grpc_port)]
-    process = subprocess.Popen(
-        [*arguments, str(min_free_mib)], env=served.environment(home), stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([*arguments, str(min_free_mib)], env=served.environment(home))
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 @contextlib.contextmanager
-def whole(home: Path, http_port: int, grpc_port: int) -> Iterator[subprocess.Popen[str]]:
+def whole(home: Path, http_port: int, grpc_port: int) -> Iterator[subprocess.Popen[bytes]]:
     """`toolspend up` as a user starts it; killed at the end where it still runs."""
     process = subprocess.Popen(
         served.command("up", "--port", "0", "--otlp-port", str(http_port), "--grpc-port", str(grpc_port)),
-        env=served.environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        env=served.environment(home), stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def is_up(port: int) -> bool:
@@ -180,7 +178,7 @@ def is_up(port: int) -> bool:
 
 
 def kill_at_random(
-    start: Callable[[], contextlib.AbstractContextManager[subprocess.Popen[str]]],
+    start: Callable[[], contextlib.AbstractContextManager[subprocess.Popen[bytes]]],
     port: int, kills: int, seed: int, most_s: float, said: Callable[[int], None] = lambda _: None,
 ) -> None:  # fmt: skip
     """Start the server and kill it, so many times, each at a random moment: some while it still starts."""
@@ -188,8 +186,8 @@ def kill_at_random(
     for number in range(kills):
         with start() as process:
             if chance.random() < 0.8:
-                assert served.until(lambda running=process: is_up(port) or running.poll() is not None, within_s=60)
-            assert process.poll() is None, process.communicate()[1]
+                assert served.until(lambda running=process: is_up(port) or running.poll() is not None, within_s=180)
+            assert process.poll() is None
             time.sleep(chance.uniform(0.05, most_s))
             process.kill()
         said(number + 1)
