@@ -1,6 +1,6 @@
 """What the receiver takes: `receive.py [SPANS] [CLIENTS] [RATE]`, prints its figures as JSON.
 
-The server is `toolspend up` in a process of its own; the clients are processes too, which send mixed batches of 512
+The server is `toolspend up` without its pages in a process of its own; the clients are processes too, which send mixed batches of 512
 spans of whole agent sessions (`traffic`), about 900 bytes a span. First as fast as it takes them: spans a second until
 all are durable, queryable and attributed, its memory, and bytes a span on disk. Then at RATE spans a second: how long
 acknowledgements take, and how long a page's questions take meanwhile and, before, idle.
@@ -19,14 +19,12 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "instrumentation", "ingest", "dashboard")]
 
 HEADERS = {"content-type": "application/x-protobuf"}
 RATE_S = 20
-PAGE = "select tool, total_cost_usd from tool_costs order by total_cost_usd desc limit 20"
 
 
 def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready: Any, found: Any, offset: int) -> None:
@@ -86,18 +84,18 @@ def resident_mb(pid: int, kind: str) -> float:
 
 
 class Reader(threading.Thread):
-    """Opens the overview again and again, as a browser's script run does: the time of each, in ms."""
+    """Asks the overview's questions again and again: the time of each run, in ms."""
 
-    def __init__(self, home: Path, url: str) -> None:
+    def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
-        self.home, self.url, self.waits, self.is_over = home, url, [], threading.Event()
+        self.port, self.waits, self.is_over = port, [], threading.Event()
+        self.start()
 
     def run(self) -> None:
-        at = urlsplit(self.url)
         while not self.is_over.is_set():
             before = time.perf_counter()
-            connection = http.client.HTTPConnection(at.hostname or "", at.port, timeout=120)
-            connection.request("GET", "/bench/page")
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+            connection.request("GET", "/overview")
             connection.getresponse().read()
             connection.close()
             self.waits.append((time.perf_counter() - before) * 1000)
@@ -136,13 +134,10 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
             "told_to_come_again": again,
             "most_memory_mb": round(resident_mb(process.pid, "VmHWM")),
         }
-        url = f"http://127.0.0.1:{port}"
-        idle = Reader(home, url)
-        idle.start()
+        idle = Reader(port)
         time.sleep(6)
         figures["page_idle_ms"] = round(idle.stop())
-        meanwhile = Reader(home, url)
-        meanwhile.start()
+        meanwhile = Reader(port)
         _, waits, again, seconds = load(port, clients, rate * RATE_S, rate, 1 << 30)
         figures |= {
             "page_meanwhile_ms": round(meanwhile.stop()),
