@@ -91,6 +91,7 @@ class Backend:
             "problem": problem,
             "waiting_requests": self.writer.waiting_requests,
             "waiting_spans": self.writer.waiting_spans,
+            "underived_spans": self.writer.underived_spans,
             "spool_waiting_bytes": self.watcher.waiting_bytes(),
             "spool_failure": self.watcher.failure,
             "commits": self.writer.commits,

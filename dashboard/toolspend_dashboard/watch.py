@@ -55,15 +55,21 @@ class Watcher:
 
     def load(self) -> Future[Summary]:
         """Have what the spool holds loaded, after what already waits."""
-        return self._writer.call(self._load)
+        return self._writer.call(self._load, is_alone=False)
 
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
         # Between two chunks, spans that came over the network get their turn.
-        summary = ingest(store, None, chunk_spans=CHUNK_SPANS, progress=lambda *_: self._writer.commit_waiting())
+        summary = ingest(
+            store,
+            None,
+            chunk_spans=CHUNK_SPANS,
+            is_derived_later=True,
+            progress=lambda *_: self._writer.commit_waiting(),
+        )
         self._seen = sizes
         self._loaded_at = time.monotonic()
-        self._writer.commits += 1
+        self._writer.changed(summary.spans)
         return summary
 
     def _sizes(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from toolspend_ingest.errors import StoreDamaged, StoreError, StoreFailed, Tools
 from toolspend_ingest.spans import SpanBatch
 from toolspend_ingest.store import Load
 
+from .deriver import Deriver
 from .errors import Busy
 
 T = TypeVar("T")
@@ -25,6 +26,8 @@ T = TypeVar("T")
 MAX_WAITING_REQUESTS = 1_000
 MAX_WAITING_SPANS = 100_000
 SPANS_PER_COMMIT = 20_000
+MAX_UNDERIVED_SPANS = 1_000_000
+"""Beyond this the bill lags too far behind what is stored, and spans are turned away."""
 MIN_FREE_DISK_BYTES = 64 * 1024 * 1024
 """Below this, spans are turned away: a full disk would make DuckDB give up the file until it is reopened."""
 REOPEN_S = 1.0
@@ -46,6 +49,7 @@ class _Spans:
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Callable[[Store], Any]
+    is_alone: bool
     done: Future[Any] = field(default_factory=Future)
 
 
@@ -64,8 +68,10 @@ class Writer:
         self._changed = threading.Condition()
         self.commits = 0
         """Rises with every change of the store, so that a snapshot knows whether it is still fresh."""
+        self._deriver = Deriver(self)
         self._thread = threading.Thread(target=self._run, name="toolspend-writer")
         self._thread.start()
+        self._deriver.start()
 
     @property
     def store(self) -> Store:
@@ -98,6 +104,16 @@ class Writer:
         """How many spans are not committed yet."""
         return self._waiting_spans
 
+    @property
+    def underived_spans(self) -> int:
+        """How many spans are stored since it started, and what follows from them is not."""
+        return self._deriver.waiting_spans
+
+    def changed(self, spans: int) -> None:
+        """Told that so many spans were appended for later."""
+        self.commits += 1
+        self._deriver.add(spans)
+
     def submit(self, batch: SpanBatch, *, source: str, refused: int = 0, reason: str | None = None) -> Future[None]:
         """Queue spans; the future is done once they are on disk. Raises Busy when too many wait or the disk is full."""
         if (problem := self.problem) is not None:
@@ -106,6 +122,8 @@ class Writer:
         with self._changed:
             if self._is_closing:
                 raise Busy("the server is stopping")
+            if self._deriver.waiting_spans > MAX_UNDERIVED_SPANS:
+                raise Busy(f"{self._deriver.waiting_spans:,} spans are waiting to be attributed", RETRY_LATER_S)
             # An empty queue takes a batch of any size: no batch can be refused for ever.
             if self._waiting_spans and self._waiting_spans + len(batch) > MAX_WAITING_SPANS:
                 raise Busy(f"{self._waiting_spans:,} spans are waiting to be stored")
@@ -116,9 +134,12 @@ class Writer:
             self._changed.notify()
         return item.done
 
-    def call(self, work: Callable[[Store], T]) -> Future[T]:
-        """Run `work` with the store in the writing thread, between commits."""
-        job = _Job(work)
+    def call(self, work: Callable[[Store], T], *, is_alone: bool = True) -> Future[T]:
+        """Run `work` with the store in the writing thread, between commits.
+
+        What is due is derived before, and nothing is meanwhile; `is_alone=False` is for work that only appends.
+        """
+        job = _Job(work, is_alone)
         with self._changed:
             if self._is_closing:
                 raise Busy("the server is stopping")
@@ -137,6 +158,7 @@ class Writer:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        self._deriver.stop()
         self._store.close()
 
     def _disk_problem(self) -> str | None:
@@ -199,8 +221,9 @@ class Writer:
         reason = next((entry.reason for entry in group if entry.reason), None)
         source = group[0].source
         with self._guarded():
-            self._store.append_load(batch, Load(source, source, None, refused=refused, reason=reason))
-        self.commits += 1
+            load = Load(source, source, None, refused=refused, reason=reason)
+            self._store.append_load(batch, load, is_derived_later=True)
+        self.changed(len(batch))
 
     def _finish(self, group: Sequence[_Spans], error: BaseException | None) -> None:
         with self._changed:
@@ -217,7 +240,9 @@ class Writer:
         if not job.done.set_running_or_notify_cancel():
             return
         try:
-            with self._guarded():
+            with self._deriver.paused() if job.is_alone else contextlib.nullcontext(), self._guarded():
+                if job.is_alone:
+                    self._store.derive_pending()
                 result = job.work(self._store)
         except BaseException as error:
             job.done.set_exception(error)
@@ -232,13 +257,19 @@ class Writer:
         try:
             yield
         except (StoreDamaged, StoreFailed) as error:
-            _log.warning("%s", error)
+            self.give_up(error)
+            raise
+
+    def give_up(self, error: StoreDamaged | StoreFailed) -> None:
+        """Nothing is written until the store is opened anew, which the writing thread does."""
+        _log.warning("%s", error)
+        with self._changed:
             self._problem = str(error)
             # Opening a damaged one again would not help; what can be read of it is shown.
             self._is_damaged = isinstance(error, StoreDamaged)
             # Not here: a job that this commit runs within goes on with the store that it has.
             self._must_reopen = not self._is_damaged
-            raise
+            self._changed.notify()
 
     def _reopen(self) -> None:
         """Open the store again where there is room, else only to read, so that pages go on."""

@@ -84,12 +84,14 @@ def ingest(
     *,
     again: bool = False,
     chunk_spans: int = CHUNK_SPANS,
+    is_derived_later: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
     """Load the spool (`paths` None), or these files and folders; a second run of the same loads nothing.
 
     With `again` files are read anew from their start, whatever was read of them before. A transaction takes about
-    `chunk_spans` of the spool. Raises `SourceUnreadable`
+    `chunk_spans` of the spool; `is_derived_later` leaves to the store's `derive_pending` what follows from the spans,
+    else that is done for all that is due. Raises `SourceUnreadable`
     before anything is loaded where a path given is not there, `StoreFailed` where the store cannot be written. What
     cannot be read within a source is refused and counted, never raised.
     """
@@ -110,10 +112,12 @@ def ingest(
 
         told(0.0)
         summary.sources.append(SourceSummary(source.name))
-        _load(store, source, summary.sources[-1], again=again, told=told)
+        _load(store, source, summary.sources[-1], again=again, is_derived_later=is_derived_later, told=told)
         done += size
     if progress is not None and sources:
         progress(sources[-1].name, total, total, summary.spans)
+    if not is_derived_later:
+        store.derive_pending()
     return summary
 
 
@@ -141,14 +145,22 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
     return "; ".join(parts) or None
 
 
-def _load(store: Store, source: Source, summary: SourceSummary, *, again: bool, told: Callable[[float], None]) -> None:
+def _load(
+    store: Store,
+    source: Source,
+    summary: SourceSummary,
+    *,
+    again: bool,
+    is_derived_later: bool,
+    told: Callable[[float], None],
+) -> None:
     for chunk in source.chunks(None if again else store.position(source.name)):
-        _store(store, summary, chunk)
+        _store(store, summary, chunk, is_derived_later)
         told(chunk.share)
     source.finish()
 
 
-def _store(store: Store, summary: SourceSummary, chunk: Chunk) -> None:
+def _store(store: Store, summary: SourceSummary, chunk: Chunk, is_derived_later: bool) -> None:
     refused = chunk.decoded.refused
     appended = store.append_load(
         chunk.decoded.spans,
@@ -160,6 +172,7 @@ def _store(store: Store, summary: SourceSummary, chunk: Chunk) -> None:
             dropped=chunk.dropped,
             reason=reason_of(refused, chunk.dropped),
         ),
+        is_derived_later=is_derived_later,
     )
     summary.spans += appended.spans
     summary.duplicates += appended.duplicates

@@ -164,10 +164,14 @@ class Store:
         """Store a batch and all that follows from it in one transaction; returns once it is on disk."""
         return self.append_load(batch, Load(source, identity, position))
 
-    def append_load(self, batch: SpanBatch, load: Load) -> Appended:
-        """Like `append`, with what was refused or dropped on the way."""
+    def append_load(self, batch: SpanBatch, load: Load, *, is_derived_later: bool = False) -> Appended:
+        """Like `append`, with what was refused or dropped on the way.
+
+        With `is_derived_later` what follows from the spans is left to `derive_pending`; that it is due is stored with
+        them, in the same transaction.
+        """
         with self._transaction():
-            appended = self._insert(batch.unique(), len(batch))
+            appended = self._insert(batch.unique(), len(batch), is_derived_later=is_derived_later)
             now = datetime.now(UTC).replace(tzinfo=None)
             if load.position is not None:
                 self._con.execute("delete from source_positions where source = ?", [load.source])
@@ -178,6 +182,23 @@ class Store:
                     [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
                 )
         return appended
+
+    def derive_pending(self, most: int | None = None) -> int:
+        """Make what is due of `most` traces (None: of all), each thousand in a transaction; how many traces are left.
+
+        It has a connection of its own, and may run beside a thread that appends for later; not beside other writing.
+        """
+        done = 0
+        while True:
+            with self.reading() as con, self._transaction(con):
+                pending = [row[0] for row in con.execute(schema.query("pending_traces")).fetchall()]
+                part = pending[: min(_TRACES_AT_ONCE, most - done) if most is not None else _TRACES_AT_ONCE]
+                if part:
+                    derived = self._derive(part, con)
+                    con.execute(schema.query("delete_pending_traces"), [[*part, *derived]])
+            done += len(part)
+            if len(part) == len(pending) or (most is not None and done >= most):
+                return len(pending) - len(part)
 
     def write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `work` in one transaction; returns once it is on disk."""
@@ -278,7 +299,7 @@ class Store:
         self._con.execute("delete from store_facts where name = ?", [name])
         self._con.execute("insert into store_facts values (?, ?)", [name, value])
 
-    def _insert(self, unique: SpanBatch, received: int) -> Appended:
+    def _insert(self, unique: SpanBatch, received: int, *, is_derived_later: bool = False) -> Appended:
         if not len(unique):
             return Appended(0, 0)
         bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
@@ -289,13 +310,18 @@ class Store:
         finally:
             self._con.unregister("incoming")
         if inserted:
-            self._derive(sorted({row.trace_id for row in unique}))
+            trace_ids = sorted({row.trace_id for row in unique})
+            if is_derived_later:
+                self._con.execute(schema.query("add_pending_traces"), [trace_ids])
+            else:
+                self._derive(trace_ids)
         new = inserted - replaced
         return Appended(new, received - new)
 
-    def _derive(self, trace_ids: Sequence[str]) -> list[str]:
-        derived = pipeline.derive(self._con, trace_ids)
-        attribution.attribute_sessions(self._con, derived.session_ids)
+    def _derive(self, trace_ids: Sequence[str], con: duckdb.DuckDBPyConnection | None = None) -> list[str]:
+        con = con or self._con
+        derived = pipeline.derive(con, trace_ids)
+        attribution.attribute_sessions(con, derived.session_ids)
         return derived.trace_ids
 
     def _derive_all(self, progress: Progress | None = None) -> None:
@@ -306,17 +332,19 @@ class Store:
                 pending.pop(trace_id, None)
             if progress is not None:
                 progress(total - len(pending), total)
+        self._con.execute("delete from pending_traces")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, con: duckdb.DuckDBPyConnection | None = None) -> Iterator[None]:
+        con = con or self._con
         with self._failing_as_store():
-            self._con.execute("begin transaction")
+            con.execute("begin transaction")
             try:
                 yield
-                self._con.execute("commit")
+                con.execute("commit")
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
-                    self._con.execute("rollback")
+                    con.execute("rollback")
                 raise
 
     @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import http.client
+import json
 import random
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import grpc
@@ -175,6 +177,16 @@ def is_up(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def health(port: int) -> dict[str, Any]:
+    """What `/healthz` says; nothing where it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        found: dict[str, Any] = json.loads(connection.getresponse().read())
+        return found
+    return {}
 
 
 def kill_at_random(
