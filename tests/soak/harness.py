@@ -191,11 +191,13 @@ def health(port: int) -> dict[str, Any]:
 
 def kill_at_random(
     start: Callable[[], contextlib.AbstractContextManager[subprocess.Popen[bytes]]],
-    port: int, kills: int, seed: int, most_s: float, said: Callable[[int], None] = lambda _: None,
-) -> None:  # fmt: skip
-    """Start the server and kill it, so many times, each at a random moment: some while it still starts."""
-    chance = random.Random(seed)
+    port: int, kills: int, seed: int, most_s: float, within_s: float, said: Callable[[int], None],
+) -> int:  # fmt: skip
+    """Start the server and kill it at a random moment, some while it still starts; how often, within that time."""
+    chance, deadline = random.Random(seed), time.monotonic() + within_s
     for number in range(kills):
+        if time.monotonic() > deadline:
+            return number
         with start() as process:
             if chance.random() < 0.8:
                 assert served.until(lambda running=process: is_up(port) or running.poll() is not None, within_s=180)
@@ -203,6 +205,7 @@ def kill_at_random(
             time.sleep(chance.uniform(0.05, most_s))
             process.kill()
         said(number + 1)
+    return kills
 
 
 FAULTS = {
