@@ -29,11 +29,14 @@ class Deriver:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._lock = threading.Lock()
+        self._at_work = threading.Lock()
+        self._counting = threading.Lock()
         self._due = threading.Event()
+        self._idle = threading.Event()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="toolspend-deriver")
         self.waiting_spans = 0
+        """Spans stored since it started of which what follows is not."""
 
     def start(self) -> None:
         """Begin with what an earlier process left."""
@@ -42,47 +45,57 @@ class Deriver:
 
     def add(self, spans: int) -> None:
         """Told that so many spans were stored."""
-        self.waiting_spans += spans
-        self._due.set()
+        with self._counting:
+            self.waiting_spans += spans
+            self._idle.clear()
+            self._due.set()
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until nothing is due; whether it came to that in time."""
+        return self._idle.wait(timeout_s)
 
     def stop(self) -> None:
-        """Derive what is due, and end."""
+        """End, with a last piece of what is due; the rest is known to the store."""
         self._is_stopping.set()
         self._due.set()
         self._thread.join()
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Nothing is derived by the thread meanwhile."""
-        with self._lock:
+        """Nothing is derived meanwhile."""
+        with self._at_work:
             yield
 
     def _run(self) -> None:
-        while True:
+        while not self._is_stopping.is_set():
             self._due.wait()
-            is_last = self._is_stopping.wait(GATHER_S)
+            self._is_stopping.wait(GATHER_S)
             self._due.clear()
-            is_done = self._derive()
-            if is_last:
-                return
-            if not is_done:
+            if not self._derive():
                 self._is_stopping.wait(TRY_AGAIN_S)
                 self._due.set()
 
     def _derive(self) -> bool:
         """Whether all that was due is done."""
         try:
-            left = 1
-            while left:
-                with self._lock:
+            while self._writer.problem is None:
+                with self._at_work:
                     seen = self.waiting_spans
-                    left = self._writer.store.derive_pending(TRACES_AT_ONCE)
-                    self.waiting_spans -= 0 if left else seen
-                    self._writer.commits += 1
+                    due = self._writer.store.derive_pending(TRACES_AT_ONCE)
+                self._writer.commits += due.done > 0
+                if not due.left:
+                    self._done(seen)
+                    return True
+                if self._is_stopping.is_set():
+                    return True
         except (StoreDamaged, StoreFailed) as error:
             self._writer.give_up(error)
         except (StoreError, duckdb.Error) as error:
             _log.debug("not derived yet: %s", error)
-        else:
-            return True
         return False
+
+    def _done(self, spans: int) -> None:
+        with self._counting:
+            self.waiting_spans -= spans
+            if not self._due.is_set():
+                self._idle.set()

@@ -23,6 +23,7 @@ from .state import holder
 from .writer import Writer
 
 SERVER_TIMEOUT_S = 60
+SETTLE_S = 10
 
 
 class _Latest:
@@ -43,6 +44,8 @@ def fresh() -> Path:
         path = snapshot_path(owner.store.path)
         owner.store.snapshot(path)
         return path
+    # Under lasting load something is always due; then the bill of the last moments is not in it.
+    owner.settle(SETTLE_S)
     with _Latest.lock:
         path = snapshot_path(owner.store.path)
         commits = owner.commits

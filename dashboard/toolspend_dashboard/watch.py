@@ -59,18 +59,22 @@ class Watcher:
 
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
-        # Between two chunks, spans that came over the network get their turn.
         summary = ingest(
             store,
             None,
             chunk_spans=CHUNK_SPANS,
             is_derived_later=True,
-            progress=lambda *_: self._writer.commit_waiting(),
+            progress=lambda *_: self._between_chunks(),
         )
         self._seen = sizes
         self._loaded_at = time.monotonic()
         self._writer.changed(summary.spans)
         return summary
+
+    def _between_chunks(self) -> None:
+        # Spans that came over the network get their turn, and what was loaded is derived while more is.
+        self._writer.commit_waiting()
+        self._writer.changed(0)
 
     def _sizes(self) -> dict[str, int]:
         try:

@@ -109,6 +109,10 @@ class Writer:
         """How many spans are stored since it started, and what follows from them is not."""
         return self._deriver.waiting_spans
 
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until all that is stored is derived too; whether it came to that in time."""
+        return self._deriver.settle(timeout_s)
+
     def changed(self, spans: int) -> None:
         """Told that so many spans were appended for later."""
         self.commits += 1
@@ -137,7 +141,7 @@ class Writer:
     def call(self, work: Callable[[Store], T], *, is_alone: bool = True) -> Future[T]:
         """Run `work` with the store in the writing thread, between commits.
 
-        What is due is derived before, and nothing is meanwhile; `is_alone=False` is for work that only appends.
+        Nothing is derived meanwhile, unless it need not be alone: work that only appends for later.
         """
         job = _Job(work, is_alone)
         with self._changed:
@@ -241,8 +245,6 @@ class Writer:
             return
         try:
             with self._deriver.paused() if job.is_alone else contextlib.nullcontext(), self._guarded():
-                if job.is_alone:
-                    self._store.derive_pending()
                 result = job.work(self._store)
         except BaseException as error:
             job.done.set_exception(error)

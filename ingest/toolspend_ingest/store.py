@@ -65,6 +65,14 @@ class Appended:
 
 
 @dataclass(frozen=True)
+class Due:
+    """What became of traces that were to be derived: how many were, and how many still are to be."""
+
+    done: int
+    left: int
+
+
+@dataclass(frozen=True)
 class Load:
     """Where a batch comes from and how its reading went, for `ingest_log` and `source_positions`.
 
@@ -183,8 +191,8 @@ class Store:
                 )
         return appended
 
-    def derive_pending(self, most: int | None = None) -> int:
-        """Make what is due of `most` traces (None: of all), each thousand in a transaction; how many traces are left.
+    def derive_pending(self, most: int | None = None) -> Due:
+        """Make what is due of `most` traces (None: of all), some thousand in a transaction.
 
         It has a connection of its own, and may run beside a thread that appends for later; not beside other writing.
         """
@@ -192,13 +200,14 @@ class Store:
         while True:
             with self.reading() as con, self._transaction(con):
                 pending = [row[0] for row in con.execute(schema.query("pending_traces")).fetchall()]
-                part = pending[: min(_TRACES_AT_ONCE, most - done) if most is not None else _TRACES_AT_ONCE]
+                part = pending[: _TRACES_AT_ONCE if most is None else min(_TRACES_AT_ONCE, most - done)]
                 if part:
                     derived = self._derive(part, con)
                     con.execute(schema.query("delete_pending_traces"), [[*part, *derived]])
             done += len(part)
-            if len(part) == len(pending) or (most is not None and done >= most):
-                return len(pending) - len(part)
+            left = len(pending) - len(part)
+            if not left or done == most:
+                return Due(done, left)
 
     def write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run `work` in one transaction; returns once it is on disk."""

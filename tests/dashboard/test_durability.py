@@ -50,7 +50,7 @@ def batch(*spans: Made) -> SpanBatch:
 def store(writer: Writer, *spans: Made) -> None:
     """Have spans stored."""
     writer.submit(batch(*spans), source="test").result(timeout=20)
-    writer.call(lambda store: None).result(timeout=20)
+    assert writer.settle(60)
 
 
 def value(sql: str) -> Any:
