@@ -6,7 +6,7 @@ OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench samples clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,13 @@ accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py
+
+soak: $(STAMP) ## the server killed a hundred times under load, and its disk filled and emptied
+	$(BIN)/python tests/soak/kills.py 100
+	$(BIN)/python tests/soak/disk.py 10
+
+bench-receive: $(STAMP) ## what the receiver takes
+	$(BIN)/python tests/bench/receive.py
 
 samples: $(STAMP) ## makes the sample traces anew
 	$(BIN)/python sample_traces/generate.py

@@ -91,6 +91,7 @@ class Server:
     home: Path
     url: str
     otlp_url: str
+    grpc_address: str
 
     def get(self, path: str, **headers: str) -> Answer:
         return request(f"{self.url}{path}", None, headers)
@@ -123,7 +124,7 @@ def request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
 def up(home: Path, *arguments: str | Path, command_name: str = "up", **more: str) -> Iterator[Server]:
     """`toolspend up`, or `demo`, on free ports; killed at the end where it still runs."""
     process = subprocess.Popen(
-        command(command_name, "--port", "0", "--otlp-port", "0", *arguments),
+        command(command_name, "--port", "0", "--otlp-port", "0", "--grpc-port", "0", *arguments),
         env=environment(home, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -132,9 +133,9 @@ def up(home: Path, *arguments: str | Path, command_name: str = "up", **more: str
     )
     try:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
-        assert lines[2].startswith("store"), "".join(lines)
-        yield Server(process, home, lines[0].split()[1], lines[1].split()[1])
+        lines = [process.stdout.readline() for _ in range(4)]
+        assert lines[3].startswith("store"), "".join(lines)
+        yield Server(process, home, *(line.split()[1] for line in lines[:3]))
     finally:
         if process.poll() is None:
             process.kill()

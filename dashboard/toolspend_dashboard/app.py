@@ -6,13 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from toolspend_dashboard import data, selection
+from toolspend_dashboard import data, formats, selection
+from toolspend_ingest.errors import StoreError
 
 # The folder is not called `pages`: Streamlit takes one of that name for its own, and until some visitor's script has
 # called st.navigation it would run a page that is linked to without this frame.
 SCREENS = "screens"
 ASSETS = Path(__file__).parent / "assets"
 LIVE_EVERY_S = 5
+# Streamlit shows a text that stands alone: what follows is no docstring. Pages that the filters apply to:
+FILTERED = {"Overview", "Tools", "Session"}
 
 
 @st.fragment(run_every=LIVE_EVERY_S)
@@ -32,11 +35,16 @@ page = st.navigation(
         st.Page(f"{SCREENS}/tools.py", title="Tools"),
         st.Page(f"{SCREENS}/session.py", title="Session"),
         st.Page(f"{SCREENS}/sql.py", title="SQL"),
+        st.Page(f"{SCREENS}/health.py", title="Health"),
     ],
     position="top",
 )
-if page.title != "SQL" and int(data.extent()["requests"]):
-    selection.show(page.title)
-if page.title != "SQL":
-    announce_new_data(data.revision())
-page.run()
+try:
+    if page.title in FILTERED and int(data.extent()["requests"]):
+        selection.show(page.title)
+    if page.title in FILTERED:
+        announce_new_data(data.revision())
+    page.run()
+except StoreError as error:
+    # The disk is full, or the file is damaged: its line says what to do, and another run may find it open again.
+    st.error(formats.markdown(str(error)))

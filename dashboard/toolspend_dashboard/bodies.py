@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 
+import pyarrow as pa
 from starlette.requests import Request
+
+from .intake import Held
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Largest body, as sent and decompressed; collectors take 20 MiB by default."""
 DRAINED_BYTES = 8 * MAX_BODY_BYTES
+_BLOCK = 1 << 20
 
 
 class BodyError(Exception):
@@ -19,13 +24,14 @@ class BodyError(Exception):
         self.status = status
 
 
-async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The body as sent; raises BodyError 413 when it is longer than `limit` bytes, of which it keeps none."""
+async def read(request: Request, held: Held, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body as sent, accounted for in `held`; raises BodyError 413 when it is longer than `limit` bytes."""
     body = bytearray()
     received = 0
     async for chunk in request.stream():
         received += len(chunk)
         if received <= limit:
+            held.grow(len(chunk))
             body += chunk
         else:
             body.clear()
@@ -37,36 +43,61 @@ async def read(request: Request, limit: int = MAX_BODY_BYTES) -> bytes:
     return bytes(body)
 
 
-def decompress(body: bytes, encoding: str, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The body without its content encoding; never makes more than `limit` bytes of it.
+def decompress(body: bytes, encoding: str, held: Held, limit: int = MAX_BODY_BYTES) -> bytes:
+    """The body without its content encoding, accounted for in `held`; never makes more than `limit` bytes of it.
 
-    Raises BodyError: 415 for an encoding that is not gzip, deflate or identity, 400 for damage, 413 for too much.
+    Raises BodyError: 415 for an encoding that is not known, 400 for damage, 413 for too much; and Busy.
     """
     match encoding.strip().lower():
         case "" | "identity":
             return body
         case "gzip" | "x-gzip":
-            return _inflate(body, zlib.MAX_WBITS | 16, limit)
+            return _inflate(body, zlib.MAX_WBITS | 16, held, limit)
         case "deflate":
             # Zlib framed as the standard says, or raw as some clients send it.
             is_framed = body[:1] == b"\x78"
-            return _inflate(body, zlib.MAX_WBITS if is_framed else -zlib.MAX_WBITS, limit)
+            return _inflate(body, zlib.MAX_WBITS if is_framed else -zlib.MAX_WBITS, held, limit)
+        case "zstd":
+            return _unzstd(body, held, limit)
         case other:
-            raise BodyError(415, f"content encoding {other[:40]!r} is not known: use gzip, deflate or none")
+            raise BodyError(415, f"content encoding {other[:40]!r} is not known: use gzip, zstd, deflate or none")
 
 
-def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
+def _inflate(body: bytes, window_bits: int, held: Held, limit: int) -> bytes:
     output = bytearray()
     while body:
         stream = zlib.decompressobj(window_bits)
-        try:
-            output += stream.decompress(body, limit + 1 - len(output))
-        except zlib.error as error:
-            raise BodyError(400, f"the compressed body is damaged: {error}") from error
-        if len(output) > limit:
-            raise BodyError(413, f"the body is larger than {limit:,} bytes when decompressed: send smaller batches")
-        if not stream.eof:
-            raise BodyError(400, "the compressed body ends too early")
+        while not stream.eof:
+            try:
+                part = stream.decompress(body, min(_BLOCK, limit + 1 - len(output)))
+            except zlib.error as error:
+                raise _damaged(str(error)) from error
+            body = stream.unconsumed_tail
+            if not (part or body or stream.eof):
+                raise BodyError(400, "the compressed body ends too early")
+            _add(output, part, held, limit)
         # A gzip file may have several members.
         body = stream.unused_data
     return bytes(output)
+
+
+def _unzstd(body: bytes, held: Held, limit: int) -> bytes:
+    output = bytearray()
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(io.BytesIO(body), mode="r"), "zstd") as stream:
+            while part := stream.read(min(_BLOCK, limit + 1 - len(output))):
+                _add(output, part, held, limit)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(str(error).splitlines()[0]) from error
+    return bytes(output)
+
+
+def _add(output: bytearray, part: bytes, held: Held, limit: int) -> None:
+    if len(output) + len(part) > limit:
+        raise BodyError(413, f"the body is larger than {limit:,} bytes when decompressed: send smaller batches")
+    held.grow(len(part))
+    output += part
+
+
+def _damaged(reason: str) -> BodyError:
+    return BodyError(400, f"the compressed body is damaged: {reason}")

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import queries, snapshot
+from toolspend_dashboard import queries, snapshot, state
 from toolspend_dashboard.queries import Filters
 from toolspend_dashboard.state import current_store
 from toolspend_ingest import sandbox
@@ -50,13 +50,26 @@ def bucket_s(filters: Filters) -> int:
     first, last = totals["first_at"], totals["last_at"]
     if pd.isna(first) or pd.isna(last):
         return _BUCKETS_S[0]
-    length_s = (last - first).total_seconds()
+    return _bucket_s((last - first).total_seconds())
+
+
+def bucket_of(times: pd.Series[Any]) -> int:
+    """The same for these times."""
+    return _bucket_s((times.max() - times.min()).total_seconds()) if len(times) else _BUCKETS_S[0]
+
+
+def _bucket_s(length_s: float) -> int:
     return next((size for size in _BUCKETS_S if length_s / size <= MAX_BUCKETS), _BUCKETS_S[-1])
 
 
 def now() -> datetime:
     """The present, UTC, to the minute: relative time ranges move once a minute, so that answers can be kept."""
     return pd.Timestamp.now(tz="UTC").floor("min").tz_localize(None).to_pydatetime()
+
+
+def now_exactly() -> datetime:
+    """The present, UTC, for what is drawn anew every few seconds."""
+    return pd.Timestamp.now(tz="UTC").tz_localize(None).to_pydatetime()
 
 
 def query(sql: str) -> tuple[pd.DataFrame, sandbox.Result]:
@@ -96,13 +109,11 @@ def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
 
 @st.cache_data(ttl=REVISION_TTL_S, max_entries=8, show_spinner=False)
 def _revision(path: str) -> Revision:
-    with current_store().cursor() as cursor:
-        row = queries.run(cursor, "extent").iloc[0]
+    row = state.read(lambda cursor: queries.run(cursor, "extent")).iloc[0]
     return path, int(row["spans"]), int(row["requests"]), str(row["loaded_at"])
 
 
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS, show_spinner=False)
 def _ask(revision: Revision, name: str, values: tuple[tuple[str, Any], ...]) -> pd.DataFrame:
     del revision  # part of the key
-    with current_store().cursor() as cursor:
-        return queries.run(cursor, name, **dict(values))
+    return state.read(lambda cursor: queries.run(cursor, name, **dict(values)))

@@ -7,7 +7,7 @@ ToolspendError                 (toolspend_ingest.errors)
     ├── HostUnusable           not an address of this machine
     ├── TokenMissing           listening beyond this machine without TOOLSPEND_TOKEN
     ├── NotServing             a page asked for the store outside `toolspend up`
-    ├── Busy                   more spans are waiting than the writer will queue
+    ├── Busy                   more is waiting than will be queued, or the store cannot be written just now
     └── SampleTracesMissing    nothing for `toolspend demo` to show
 """
 
@@ -62,10 +62,11 @@ class NotServing(ServerError):
 
 
 class Busy(ServerError):
-    """More spans are waiting than the writer will queue; the sender should try again."""
+    """Nothing more is taken now; the sender should try again after `retry_after_s`."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, retry_after_s: int = 1) -> None:
         super().__init__(f"{reason}: send this again in a moment")
+        self.retry_after_s = retry_after_s
 
 
 class SampleTracesMissing(ServerError):

@@ -98,6 +98,28 @@ def moment(at: datetime | None) -> str:
     return UNKNOWN if at is None or at != at else f"{at.day} {at:%b %Y %H:%M}"
 
 
+def ago(at: datetime, now: datetime) -> str:
+    """How long ago, in its largest unit: `4 s ago`, `3 min ago`, `5 h ago`, `12 d ago`."""
+    seconds = max((now - at).total_seconds(), 0)
+    for length, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
+def size(amount: float | None) -> str:
+    """A size in bytes, in units of 1,024: `950 B`, `12.4 KiB`, `3.05 MiB`."""
+    value = number(amount)
+    if value is None:
+        return UNKNOWN
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(value) < 999.5:
+            decimals = 0 if unit == "B" or abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+            return f"{value:.{decimals}f} {unit}"
+        value /= 1024
+    return f"{value:.2f} TiB"
+
+
 def plural(amount: float, noun: str) -> str:
     """The count with its noun: `1 tool`, `12.4k requests`."""
     return f"{count(amount)} {noun if amount == 1 else noun + 's'}"

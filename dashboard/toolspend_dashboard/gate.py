@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 COOKIE = "toolspend"
-OTLP_PATHS = frozenset({"/v1/traces", "/healthz"})
+OTLP_PATHS = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics", "/healthz"})
 SECRET_PATHS = frozenset({"/api/snapshot"})
 """Paths that check the secret of `server.json` themselves."""
 
@@ -76,7 +76,7 @@ class Gate:
         server = scope.get("server")
         is_otlp_port = server is not None and server[1] == self._rules.otlp_port
         if is_otlp_port and scope["path"] not in OTLP_PATHS:
-            return PlainTextResponse("this port takes POST /v1/traces\n", 404)
+            return PlainTextResponse("this port takes POST /v1/traces, /v1/logs and /v1/metrics\n", 404)
         if self._rules.token is None or scope["path"] in SECRET_PATHS:
             return None
         return self._refusal_without_token(scope, headers, self._rules.token)

@@ -1,27 +1,25 @@
-"""OTLP over HTTP: `POST /v1/traces` takes spans and answers once they are on disk."""
+"""OTLP over HTTP: `POST /v1/traces`, `/v1/logs` and `/v1/metrics` answer once what they took is on disk."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
+import anyio.to_thread
+from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from toolspend_ingest.decode import Decoded, decode
-from toolspend_ingest.errors import StoreFailed
+from toolspend_ingest.errors import StoreError
 
 from .bodies import BodyError, decompress, read
 from .errors import Busy
-from .writer import Writer
-
-Media = Literal["protobuf", "json"]
+from .intake import DECODERS, SIGNALS, Held, Intake, Media, Signal, Taken
 
 SOURCE = "otlp-http"
 RETRY_AFTER_S = 1
@@ -41,59 +39,71 @@ _CODES = {
 _log = logging.getLogger("toolspend")
 
 
-def traces(writer: Writer) -> Callable[[Request], Awaitable[Response]]:
-    """The endpoint for spans, which hands them to `writer`."""
+def routes(intake: Intake) -> list[Route]:
+    """A route for each signal."""
+    decoders = anyio.CapacityLimiter(DECODERS)
+    return [Route(f"/v1/{signal.name}", _endpoint(signal, intake, decoders), methods=["POST"]) for signal in SIGNALS]
 
+
+def _endpoint(
+    signal: Signal, intake: Intake, decoders: anyio.CapacityLimiter
+) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
         media = _MEDIA.get(kind)
         if media is None:
             return _failed(415, "send application/x-protobuf or application/json", "json")
         try:
-            body = await read(request)
-            decoded = await run_in_threadpool(_decode, body, request.headers.get("content-encoding", ""), media)
-            reason = _reason(decoded)
-            done = writer.submit(decoded.spans, source=SOURCE, refused=len(decoded.refused), reason=reason)
-            await asyncio.wrap_future(done)
+            with intake.request() as held:
+                body = await read(request, held)
+                encoding = request.headers.get("content-encoding", "")
+                take = functools.partial(_take, signal, intake, body, encoding, media, held)
+                taken = await anyio.to_thread.run_sync(take, limiter=decoders)
+                await asyncio.wrap_future(taken.done)
         except BodyError as error:
             return _failed(error.status, str(error), media)
         except ClientDisconnect:
             return _failed(400, "the client went away", media)
-        except (Busy, StoreFailed) as error:
+        except Busy as error:
+            return _failed(503, str(error), media, error.retry_after_s)
+        except StoreError as error:
             return _failed(503, str(error), media)
         except Exception as error:
             _log.exception("a request could not be stored")
-            return _failed(500, f"these spans could not be stored: {type(error).__name__}", media)
-        return _accepted(len(decoded.refused), reason, media)
+            return _failed(500, f"this could not be stored: {type(error).__name__}", media)
+        if taken.is_empty:
+            return _failed(400, taken.reason or "there is nothing in this", media)
+        return _accepted(signal, taken, media)
 
     return endpoint
 
 
-def _decode(body: bytes, encoding: str, media: Media) -> Decoded:
-    decoded = decode(decompress(body, encoding), media)
-    if decoded.refused and not len(decoded.spans):
-        raise BodyError(400, _reason(decoded) or "there is no span in this")
-    return decoded
+def _take(signal: Signal, intake: Intake, body: bytes, encoding: str, media: Media, held: Held) -> Taken:
+    try:
+        payload = decompress(body, encoding, held)
+    except BodyError as error:
+        if error.status == 400:
+            intake.refuse(body, SOURCE, f".{encoding.strip().lower()}", str(error))
+        raise
+    return intake.take(signal, payload, media, SOURCE)
 
 
-def _reason(decoded: Decoded) -> str | None:
-    return decoded.refused[0].reason if decoded.refused else None
-
-
-def _accepted(refused: int, reason: str | None, media: Media) -> Response:
+def _accepted(signal: Signal, taken: Taken, media: Media) -> Response:
+    answer = signal.response()
+    if taken.refused:
+        setattr(answer.partial_success, signal.rejected, taken.refused)
+        answer.partial_success.error_message = taken.reason or ""
     if media == "json":
-        partial = {"partialSuccess": {"rejectedSpans": str(refused), "errorMessage": reason}} if refused else {}
-        return Response(json.dumps(partial), media_type="application/json")
-    answer = ExportTraceServiceResponse()
-    if refused:
-        answer.partial_success.rejected_spans = refused
-        answer.partial_success.error_message = reason or ""
+        return Response(json_format.MessageToJson(answer, indent=None), media_type="application/json")
     return Response(answer.SerializeToString(), media_type="application/x-protobuf")
 
 
-def _failed(status: int, message: str, media: Media) -> Response:
-    """A google.rpc.Status, as the protocol asks; the retryable one says when."""
-    headers = {"retry-after": str(RETRY_AFTER_S)} if status == 503 else {}
+def _failed(status: int, message: str, media: Media, retry_after_s: int = RETRY_AFTER_S) -> Response:
+    """A google.rpc.Status, as the protocol asks; the retryable one says when.
+
+    Pressure is a 503 too: exporters of before 2026 give up at a 429.
+    """
+    headers = {"retry-after": str(retry_after_s)} if status == 503 else {}
     code = _CODES[status]
     if media == "json":
         text = json.dumps({"code": code, "message": message})

@@ -15,7 +15,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,16 @@ from starlette.routing import Route
 
 from toolspend._home import spool_dir
 from toolspend_ingest import Store
+from toolspend_ingest.aside import Aside
 from toolspend_ingest.errors import StoreLocked, ToolspendError
+from toolspend_ingest.retention import Keep
 
 from . import address, receiver, snapshot, state
 from .errors import AlreadyRunning, HostUnusable, PortInUse, TokenMissing
 from .gate import Gate, Rules, is_loopback
+from .intake import Intake
+from .otlp_grpc import GrpcServer
+from .pruner import Pruner
 from .state import current_store
 from .watch import Watcher
 from .writer import Writer
@@ -49,25 +54,59 @@ _log = logging.getLogger("toolspend")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Where to listen. A port of 0 is any free one; `otlp_port` None means no second port."""
+    """Where to listen. A port of 0 is any free one; None for OTLP's means that there is none."""
 
     host: str = "127.0.0.1"
     port: int = 8501
     otlp_port: int | None = 4318
+    grpc_port: int | None = 4317
     token: str | None = None
+    keep: Keep = field(default_factory=Keep)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the page is, and where spans are taken; None for a port that there is not."""
+
+    page: str
+    otlp: str | None
+    grpc: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What stands behind the app: the writer with its store, the spool's watcher, and the secret for local calls."""
+    """What stands behind the app: the writer with its store, what feeds it, and the secret for local calls."""
 
     writer: Writer
     watcher: Watcher
+    intake: Intake
+    pruner: Pruner
     secret: str
+
+    def status(self) -> dict[str, Any]:
+        """How it is, as `/healthz` and the page about it say."""
+        problem = self.writer.problem
+        return {
+            "status": "unavailable" if problem else "degraded" if self.watcher.failure else "ok",
+            "problem": problem,
+            "waiting_requests": self.writer.waiting_requests,
+            "waiting_spans": self.writer.waiting_spans,
+            "underived_spans": self.writer.underived_spans,
+            "spool_waiting_bytes": self.watcher.waiting_bytes(),
+            "spool_failure": self.watcher.failure,
+            "commits": self.writer.commits,
+            "last_load_s": self.watcher.loaded_s_ago(),
+            "refused_kept_bytes": Aside().size(),
+            "disk_free_bytes": self.writer.free_bytes(),
+            "store_bytes": self.writer.store_bytes(),
+            "pruned_spans": self.pruner.pruned.spans,
+            "pruned_contents": self.pruner.pruned.contents,
+            **self.intake.status(),
+        }
 
 
 @contextlib.contextmanager
-def open_backend(db: Path) -> Iterator[Backend]:
+def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
     """Open the store, start writing and watching; on leaving, commit what waits and close everything."""
     running = address.find(db)
     try:
@@ -76,21 +115,30 @@ def open_backend(db: Path) -> Iterator[Backend]:
         if running is not None:
             raise AlreadyRunning(db, running.url, running.pid) from error
         raise
+    # Before any thread: DuckDB imports it when it first reads or gives columns, and plotly, imported for the pages at
+    # the same time, then takes it half made.
+    importlib.import_module("pandas")
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
     watcher.start()
+    pruner = Pruner(writer, keep or Keep())
+    pruner.start()
+    backend = Backend(writer, watcher, Intake(writer, Aside()), pruner, secrets.token_urlsafe(32))
     state.set_holder(writer)
+    state.set_status(backend.status)
     try:
-        yield Backend(writer, watcher, secrets.token_urlsafe(32))
+        yield backend
     finally:
+        state.set_status(None)
         state.set_holder(None)
         watcher.stop()
+        pruner.stop()
         writer.close()
         snapshot.discard(db)
 
 
 def create_app(backend: Backend, rules: Rules, script: Path = SCRIPT) -> Any:
-    """The ASGI application: Streamlit's pages, `POST /v1/traces`, `/healthz` and the snapshot call."""
+    """The ASGI application: Streamlit's pages, OTLP over HTTP, `/healthz` and the snapshot call."""
     import streamlit as st
 
     _configure_streamlit(script)
@@ -105,8 +153,8 @@ def create_app(backend: Backend, rules: Rules, script: Path = SCRIPT) -> Any:
     return st.App(
         script,
         routes=[
-            Route("/v1/traces", receiver.traces(backend.writer), methods=["POST"]),
-            Route("/healthz", _health(backend), methods=["GET"]),
+            *receiver.routes(backend.intake),
+            health(backend),
             Route("/api/snapshot", _snapshot(backend), methods=["POST"]),
         ],
         middleware=[Middleware(Gate, rules=rules)],
@@ -114,8 +162,8 @@ def create_app(backend: Backend, rules: Rules, script: Path = SCRIPT) -> Any:
     )
 
 
-def serve(db: Path, options: Options, *, on_ready: Callable[[str, str | None], None] | None = None) -> None:
-    """Serve until interrupted; `on_ready` is told the page's URL and the URL for OTLP once both ports listen.
+def serve(db: Path, options: Options, *, on_ready: Callable[[Addresses], None] | None = None) -> None:
+    """Serve until interrupted; `on_ready` is told the addresses once every port listens.
 
     Raises a ToolspendError when the store or a port cannot be had, or a token is missing.
     """
@@ -127,15 +175,24 @@ def serve(db: Path, options: Options, *, on_ready: Callable[[str, str | None], N
         otlp = None
         if options.otlp_port is not None:
             otlp = stack.enter_context(_listen(options.host, options.otlp_port, "--otlp-port"))
-        backend = stack.enter_context(open_backend(db))
+        if options.grpc_port:
+            # Asked for in our own way first: gRPC says on stderr, at length, that a port is taken.
+            _listen(options.host, options.grpc_port, "--grpc-port").close()
+        backend = stack.enter_context(open_backend(db, options.keep))
         url = _url(options.host, page)
         published = address.Address(os.getpid(), _local_url(options.host, page), str(db.absolute()), backend.secret)
         address.publish(published)
         stack.callback(address.withdraw, published)
         otlp_port = otlp.getsockname()[1] if otlp is not None else None
+        grpc = None
+        if options.grpc_port is not None:
+            grpc = GrpcServer(backend.intake, options.host, options.grpc_port, options.token)
+            stack.callback(grpc.stop)
+            grpc.start()
         app = create_app(backend, Rules(is_local, options.token, otlp_port))
         if on_ready is not None:
-            on_ready(url, f"{_url(options.host, otlp)}/v1/traces" if otlp is not None else None)
+            otlp_url = f"{_url(options.host, otlp)}/v1/traces" if otlp is not None else None
+            on_ready(Addresses(url, otlp_url, f"{_name(options.host)}:{grpc.port}" if grpc is not None else None))
         _run(app, [page] if otlp is None else [page, otlp])
 
 
@@ -175,8 +232,11 @@ def _listen(host: str, port: int, option: str) -> socket.socket:
 
 
 def _url(host: str, listener: socket.socket) -> str:
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{listener.getsockname()[1]}"
+    return f"http://{_name(host)}:{listener.getsockname()[1]}"
+
+
+def _name(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _local_url(host: str, listener: socket.socket) -> str:
@@ -184,22 +244,14 @@ def _local_url(host: str, listener: socket.socket) -> str:
     return _url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), listener)  # noqa: S104 - compared, not bound
 
 
-def _health(backend: Backend) -> Callable[[Request], Any]:
-    async def endpoint(_request: Request) -> Response:
-        watcher, writer = backend.watcher, backend.writer
-        waiting_bytes = await run_in_threadpool(watcher.waiting_bytes)
-        return JSONResponse(
-            {
-                "status": "ok" if watcher.failure is None else "degraded",
-                "waiting_requests": writer.waiting_requests,
-                "waiting_spans": writer.waiting_spans,
-                "spool_waiting_bytes": waiting_bytes,
-                "spool_failure": watcher.failure,
-                "commits": writer.commits,
-            }
-        )
+def health(backend: Backend) -> Route:
+    """`/healthz`: how the server is, with status 503 where nothing can be stored just now."""
 
-    return endpoint
+    async def endpoint(_request: Request) -> Response:
+        found = await run_in_threadpool(backend.status)
+        return JSONResponse(found, 503 if found["status"] == "unavailable" else 200)
+
+    return Route("/healthz", endpoint, methods=["GET"])
 
 
 def _snapshot(backend: Backend) -> Callable[[Request], Any]:

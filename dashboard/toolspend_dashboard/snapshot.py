@@ -12,15 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
-from toolspend_ingest import Store, ingest
+from toolspend_ingest import Store, Summary, ingest
+from toolspend_ingest.aside import Aside
 from toolspend_ingest.errors import StoreLocked
+from toolspend_ingest.ingest import retry as read_again
 
 from . import address
-from .errors import ServerError
+from .errors import NotServing, ServerError
 from .state import holder
 from .writer import Writer
 
 SERVER_TIMEOUT_S = 60
+SETTLE_S = 10
 
 
 class _Latest:
@@ -41,6 +44,8 @@ def fresh() -> Path:
         path = snapshot_path(owner.store.path)
         owner.store.snapshot(path)
         return path
+    # Under lasting load something is always due; then the bill of the last moments is not in it.
+    owner.settle(SETTLE_S)
     with _Latest.lock:
         path = snapshot_path(owner.store.path)
         commits = owner.commits
@@ -48,6 +53,16 @@ def fresh() -> Path:
             owner.call(lambda store: store.snapshot(path)).result()
             _Latest.path, _Latest.commits = path, commits
         return path
+
+
+def retry() -> Summary:
+    """Have what was refused and kept aside read again by the server of this process."""
+    owner = holder()
+    if not isinstance(owner, Writer):
+        raise NotServing
+    summary: Summary = owner.call(lambda store: read_again(store, Aside())).result()
+    owner.commits += 1
+    return summary
 
 
 def discard(store: Path) -> None:

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import duckdb
 
 from toolspend_ingest import Store
+from toolspend_ingest.errors import StoreClosed, StoreFailed
 
 from .errors import NotServing
+
+T = TypeVar("T")
+
+REOPENED_WITHIN_S = 5.0
+"""How long a question waits for a store that is being reopened."""
 
 
 class Holder(Protocol):
@@ -20,11 +30,22 @@ class Holder(Protocol):
 
 class _Current:
     holder: Holder | None = None
+    status: Callable[[], dict[str, Any]] | None = None
 
 
 def set_holder(holder: Holder | None) -> None:
     """Make the holder's store the one that pages read; None when the server ends."""
     _Current.holder = holder
+
+
+def set_status(status: Callable[[], dict[str, Any]] | None) -> None:
+    """Make this what tells how the server is; None when it ends."""
+    _Current.status = status
+
+
+def status() -> dict[str, Any] | None:
+    """How the server of this process is, as `/healthz` says it; None where there is none."""
+    return _Current.status() if _Current.status is not None else None
 
 
 def holder() -> Holder:
@@ -37,3 +58,19 @@ def holder() -> Holder:
 def current_store() -> Store:
     """The store that this process serves; take a `cursor()` of it per query. Raises NotServing."""
     return holder().store
+
+
+def read(question: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+    """The answer to a question asked on a cursor of the store; asked again where the store was reopened meanwhile.
+
+    Raises a StoreError where it cannot be read for longer than a reader would wait.
+    """
+    deadline = time.monotonic() + REOPENED_WITHIN_S
+    while True:
+        try:
+            with current_store().reading() as cursor:
+                return question(cursor)
+        except (StoreClosed, StoreFailed):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)

@@ -16,6 +16,8 @@ from .writer import Writer
 
 POLL_S = 0.7
 TIDY_S = 30
+CHUNK_SPANS = 2_000
+"""Spans of the spool to a transaction: who sends spans over the network waits for one at most."""
 
 _log = logging.getLogger("toolspend")
 
@@ -30,6 +32,7 @@ class Watcher:
         self._seen: dict[str, int] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="toolspend-spool")
+        self._loaded_at: float | None = None
         self.failure: str | None = None
         """Why the last load did not work, one line; None when it did."""
 
@@ -46,17 +49,32 @@ class Watcher:
         """Size of what has come into the spool since it was last loaded."""
         return sum(max(size - self._seen.get(name, 0), 0) for name, size in self._sizes().items())
 
+    def loaded_s_ago(self) -> float | None:
+        """Seconds since the spool was last loaded; None where it has not been."""
+        return None if self._loaded_at is None else round(time.monotonic() - self._loaded_at, 1)
+
     def load(self) -> Future[Summary]:
         """Have what the spool holds loaded, after what already waits."""
-        return self._writer.call(self._load)
+        return self._writer.call(self._load, is_alone=False)
 
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
-        # Between two files, spans that came over the network get their turn.
-        summary = ingest(store, None, progress=lambda *_: self._writer.commit_waiting())
+        summary = ingest(
+            store,
+            None,
+            chunk_spans=CHUNK_SPANS,
+            is_derived_later=True,
+            progress=lambda *_: self._between_chunks(),
+        )
         self._seen = sizes
-        self._writer.commits += 1
+        self._loaded_at = time.monotonic()
+        self._writer.changed(summary.spans)
         return summary
+
+    def _between_chunks(self) -> None:
+        # Spans that came over the network get their turn, and what was loaded is derived while more is.
+        self._writer.commit_waiting()
+        self._writer.changed(0)
 
     def _sizes(self) -> dict[str, int]:
         try:

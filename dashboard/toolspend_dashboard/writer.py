@@ -6,18 +6,19 @@ import contextlib
 import logging
 import shutil
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from toolspend_ingest import Store
-from toolspend_ingest.errors import StoreError, StoreFailed, ToolspendError
+from toolspend_ingest.errors import StoreDamaged, StoreError, StoreFailed, ToolspendError
 from toolspend_ingest.spans import SpanBatch
 from toolspend_ingest.store import Load
 
+from .deriver import Deriver
 from .errors import Busy
 
 T = TypeVar("T")
@@ -25,8 +26,13 @@ T = TypeVar("T")
 MAX_WAITING_REQUESTS = 1_000
 MAX_WAITING_SPANS = 100_000
 SPANS_PER_COMMIT = 20_000
+MAX_UNDERIVED_SPANS = 1_000_000
+"""Beyond this the bill lags too far behind what is stored, and spans are turned away."""
 MIN_FREE_DISK_BYTES = 64 * 1024 * 1024
 """Below this, spans are turned away: a full disk would make DuckDB give up the file until it is reopened."""
+REOPEN_S = 1.0
+"""How often a store that DuckDB gave up is tried again."""
+RETRY_LATER_S = 5
 
 _log = logging.getLogger("toolspend")
 
@@ -43,6 +49,7 @@ class _Spans:
 @dataclass(frozen=True, slots=True)
 class _Job:
     work: Callable[[Store], Any]
+    is_alone: bool
     done: Future[Any] = field(default_factory=Future)
 
 
@@ -51,7 +58,9 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._is_usable = True
+        self._problem: str | None = None
+        self._is_damaged = False
+        self._must_reopen = False
         self._spans: deque[_Spans] = deque()
         self._jobs: deque[_Job] = deque()
         self._waiting_spans = 0
@@ -59,13 +68,31 @@ class Writer:
         self._changed = threading.Condition()
         self.commits = 0
         """Rises with every change of the store, so that a snapshot knows whether it is still fresh."""
+        self._deriver = Deriver(self)
         self._thread = threading.Thread(target=self._run, name="toolspend-writer")
         self._thread.start()
+        self._deriver.start()
 
     @property
     def store(self) -> Store:
         """The store that is open now; readers take a cursor of it."""
         return self._store
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing can be stored just now, one line; None where all is well."""
+        return self._problem or self._disk_problem()
+
+    def free_bytes(self) -> int | None:
+        """How much the store's disk has left; None where it does not say."""
+        with contextlib.suppress(OSError):
+            return shutil.disk_usage(self._store.path.parent).free
+        return None
+
+    def store_bytes(self) -> int:
+        """Size of the store's file and its log."""
+        path = self._store.path
+        return _size(path) + _size(_log_of(path))
 
     @property
     def waiting_requests(self) -> int:
@@ -77,13 +104,30 @@ class Writer:
         """How many spans are not committed yet."""
         return self._waiting_spans
 
+    @property
+    def underived_spans(self) -> int:
+        """How many spans are stored since it started, and what follows from them is not."""
+        return self._deriver.waiting_spans
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until all that is stored is derived too; whether it came to that in time."""
+        return self._deriver.settle(timeout_s)
+
+    def changed(self, spans: int) -> None:
+        """Told that so many spans were appended for later."""
+        self.commits += 1
+        self._deriver.add(spans)
+
     def submit(self, batch: SpanBatch, *, source: str, refused: int = 0, reason: str | None = None) -> Future[None]:
         """Queue spans; the future is done once they are on disk. Raises Busy when too many wait or the disk is full."""
-        self._admit_disk()
+        if (problem := self.problem) is not None:
+            raise Busy(problem, RETRY_LATER_S)
         item = _Spans(batch, source, refused, reason)
         with self._changed:
             if self._is_closing:
                 raise Busy("the server is stopping")
+            if self._deriver.waiting_spans > MAX_UNDERIVED_SPANS:
+                raise Busy(f"{self._deriver.waiting_spans:,} spans are waiting to be attributed", RETRY_LATER_S)
             # An empty queue takes a batch of any size: no batch can be refused for ever.
             if self._waiting_spans and self._waiting_spans + len(batch) > MAX_WAITING_SPANS:
                 raise Busy(f"{self._waiting_spans:,} spans are waiting to be stored")
@@ -94,9 +138,12 @@ class Writer:
             self._changed.notify()
         return item.done
 
-    def call(self, work: Callable[[Store], T]) -> Future[T]:
-        """Run `work` with the store in the writing thread, between commits."""
-        job = _Job(work)
+    def call(self, work: Callable[[Store], T], *, is_alone: bool = True) -> Future[T]:
+        """Run `work` with the store in the writing thread, between commits.
+
+        Nothing is derived meanwhile, unless it need not be alone: work that only appends for later.
+        """
+        job = _Job(work, is_alone)
         with self._changed:
             if self._is_closing:
                 raise Busy("the server is stopping")
@@ -115,39 +162,51 @@ class Writer:
             self._is_closing = True
             self._changed.notify()
         self._thread.join()
+        self._deriver.stop()
         self._store.close()
 
-    def _admit_disk(self) -> None:
-        with contextlib.suppress(OSError):
-            if shutil.disk_usage(self._store.path.parent).free < MIN_FREE_DISK_BYTES:
-                raise Busy(f"the disk of {self._store.path} is full, free some space")
+    def _disk_problem(self) -> str | None:
+        path = self._store.path
+        # A checkpoint writes once more what is in the log.
+        free, needed = self.free_bytes(), MIN_FREE_DISK_BYTES + _size(_log_of(path))
+        return f"the disk of {path} is full, free some space" if free is not None and free < needed else None
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._spans or self._jobs or self._is_closing)
+                self._changed.wait_for(
+                    lambda: self._spans or self._jobs or self._is_closing or self._must_reopen,
+                    REOPEN_S if self._problem else None,
+                )
                 job = self._jobs.popleft() if self._jobs else None
-                if job is None and not self._spans:
+                if job is None and not self._spans and self._is_closing:
                     return
+            if self._problem is not None and not self._is_damaged:
+                self._reopen()
             self.commit_waiting()
             if job is not None:
                 self._work(job)
 
     def _next_group(self) -> list[_Spans]:
-        """The requests to commit together: those that wait, up to `SPANS_PER_COMMIT` spans."""
+        """The requests to commit together: those of one source that wait, up to `SPANS_PER_COMMIT` spans."""
         group: list[_Spans] = []
+        others: list[_Spans] = []
         spans = 0
         with self._changed:
             while self._spans and spans < SPANS_PER_COMMIT:
                 item = self._spans.popleft()
+                if group and item.source != group[0].source:
+                    others.append(item)
+                    continue
                 spans += len(item.batch)
                 group.append(item)
+            self._spans.extendleft(reversed(others))
         return group
 
     def _commit(self, group: Sequence[_Spans]) -> None:
         try:
             self._append(group)
-        except (StoreFailed, Busy) as error:
+        except (StoreError, Busy) as error:
             self._finish(group, error)
         except Exception as error:
             if len(group) == 1:
@@ -165,9 +224,10 @@ class Writer:
         refused = sum(entry.refused for entry in group)
         reason = next((entry.reason for entry in group if entry.reason), None)
         source = group[0].source
-        with self._reopening():
-            self._store.append_load(batch, Load(source, source, None, refused=refused, reason=reason))
-        self.commits += 1
+        with self._guarded():
+            load = Load(source, source, None, refused=refused, reason=reason)
+            self._store.append_load(batch, load, is_derived_later=True)
+        self.changed(len(batch))
 
     def _finish(self, group: Sequence[_Spans], error: BaseException | None) -> None:
         with self._changed:
@@ -184,7 +244,7 @@ class Writer:
         if not job.done.set_running_or_notify_cancel():
             return
         try:
-            with self._reopening():
+            with self._deriver.paused() if job.is_alone else contextlib.nullcontext(), self._guarded():
                 result = job.work(self._store)
         except BaseException as error:
             job.done.set_exception(error)
@@ -192,24 +252,48 @@ class Writer:
             job.done.set_result(result)
 
     @contextlib.contextmanager
-    def _reopening(self) -> Iterator[None]:
+    def _guarded(self) -> Iterator[None]:
         """After DuckDB has given up on the file (a full disk), every statement fails until it is opened anew."""
-        if not self._is_usable:
-            try:
-                self._store = Store.open(self._store.path)
-            except ToolspendError as error:
-                raise Busy(str(error)) from error
-            self._is_usable = True
+        if self._problem is not None:
+            raise Busy(self._problem, RETRY_LATER_S)
         try:
             yield
-        except StoreFailed:
-            with contextlib.suppress(Exception):
-                self._store.close()
-            self._is_usable = False
-            try:
-                self._store = Store.open(self._store.path)
-                self._is_usable = True
-            except StoreError as error:
-                _log.warning("%s", error)
-                time.sleep(0.5)
+        except (StoreDamaged, StoreFailed) as error:
+            self.give_up(error)
             raise
+
+    def give_up(self, error: StoreDamaged | StoreFailed) -> None:
+        """Nothing is written until the store is opened anew, which the writing thread does."""
+        _log.warning("%s", error)
+        with self._changed:
+            self._problem = str(error)
+            # Opening a damaged one again would not help; what can be read of it is shown.
+            self._is_damaged = isinstance(error, StoreDamaged)
+            # Not here: a job that this commit runs within goes on with the store that it has.
+            self._must_reopen = not self._is_damaged
+            self._changed.notify()
+
+    def _reopen(self) -> None:
+        """Open the store again where there is room, else only to read, so that pages go on."""
+        self._must_reopen = False
+        has_room = self._disk_problem() is None
+        if not has_room and self._store.is_read_only:
+            return
+        path = self._store.path
+        # Both at once cannot be open, and readers of the old instance would drop the lock of the new one.
+        self._store.close()
+        try:
+            self._store = Store.open(path, read_only=not has_room)
+            self._problem = None if has_room else self._problem
+        except ToolspendError as error:
+            self._problem = str(error)
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0

@@ -7,7 +7,10 @@ ToolspendError
 │   ├── StoreTooNew            a later version of toolspend wrote it
 │   ├── StoreOutdated          an earlier version wrote it, and it was opened to read only
 │   ├── StoreUnreadable        it is not a DuckDB file, or not one this DuckDB can read
-│   └── StoreFailed            DuckDB gave up while writing (a full disk): reopen the store
+│   │   └── StoreDamaged       it was one, and what it holds is damaged
+│   ├── StoreFailed            DuckDB gave up while writing (a full disk): reopen the store
+│   ├── StoreClosed            it is being reopened, or closed for good
+│   └── SnapshotFailed         it cannot be copied
 ├── PricesInvalid              prices.toml cannot be used
 ├── SourceUnreadable           a file or folder given to load cannot be read
 ├── SessionsMissing            there are no session files of Claude Code where they should be
@@ -84,7 +87,23 @@ class StoreUnreadable(StoreError):
     """The file is not a store that this DuckDB can read."""
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, f"cannot open {path} as a store: {first_line(reason)}: give another --db PATH")
+        super().__init__(
+            path,
+            f"cannot open {path} as a store: {first_line(reason)}: give another --db PATH, "
+            "or move it away to start anew",
+        )
+
+
+class StoreDamaged(StoreUnreadable):
+    """What the file holds is damaged; nothing was written to it, and the spool is as it was."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        StoreError.__init__(
+            self,
+            path,
+            f"{path} is damaged ({first_line(reason)}): move it and {path.name}.wal away and start again, or put a "
+            "copy back; what is in the spool will be loaded",
+        )
 
 
 class StoreFailed(StoreError):
@@ -93,9 +112,23 @@ class StoreFailed(StoreError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             path,
-            f"writing to {path} failed ({first_line(reason)}): free some disk space and start again; "
+            f"writing to {path} failed ({first_line(reason)}): free some disk space and try again; "
             "nothing that was acknowledged is lost",
         )
+
+
+class StoreClosed(StoreError):
+    """The store is being reopened, or was closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, f"{path} is closed: it is opened again as soon as it can be; try again in a moment")
+
+
+class SnapshotFailed(StoreError):
+    """The store cannot be copied; the store itself is well."""
+
+    def __init__(self, path: Path, to: Path, reason: str) -> None:
+        super().__init__(path, f"cannot copy {path} to {to} ({reason}): free some disk space")
 
 
 class PricesInvalid(ToolspendError):

@@ -9,14 +9,15 @@ from typing import TypeAlias
 
 from toolspend import _home
 
+from .aside import Aside
 from .decode import Refusal
 from .sources import CHUNK_BYTES, CHUNK_SPANS, Chunk, Source
 from .sources.files import otlp_files
 from .sources.spool import spool_files
 from .store import Load, Store
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Told the source's name, the bytes of the sources that are done, and the bytes of all of them."""
+Progress: TypeAlias = Callable[[str, int, int, int], None]
+"""Told the source's name, the bytes that are done, the bytes of all sources, and the spans stored; after each chunk."""
 
 _SHOWN_REASONS = 5
 
@@ -77,33 +78,65 @@ class Summary:
         return self.refused > 0
 
 
-def ingest(store: Store, paths: Sequence[Path] | None, *, progress: Progress | None = None) -> Summary:
+def ingest(
+    store: Store,
+    paths: Sequence[Path] | None,
+    *,
+    again: bool = False,
+    chunk_spans: int = CHUNK_SPANS,
+    is_derived_later: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
     """Load the spool (`paths` None), or these files and folders; a second run of the same loads nothing.
 
-    Raises `SourceUnreadable` before anything is loaded where a path given is not there, `StoreFailed` where the store
-    cannot be written. What cannot be read within a source is refused and counted, never raised.
+    With `again` files are read anew from their start, whatever was read of them before. A transaction takes about
+    `chunk_spans` of the spool; `is_derived_later` leaves to the store's `derive_pending` what follows from the spans,
+    else that is done for all that is due. Raises `SourceUnreadable`
+    before anything is loaded where a path given is not there, `StoreFailed` where the store cannot be written. What
+    cannot be read within a source is refused and counted, never raised.
     """
     sources: list[Source] = []
     if paths is None:
-        sources.extend(spool_files(_home.spool_dir()))
+        sources.extend(spool_files(_home.spool_dir(), Aside(), chunk_spans))
     else:
         for path in paths:
-            sources.extend(otlp_files(path, store.has_read))
+            sources.extend(otlp_files(path, _never if again else store.has_read))
     total, done = sum(source.size for source in sources), 0
-    summary, waiting = Summary(), _Waiting(store)
+    summary, waiting = Summary(), _Waiting(store, chunk_spans, is_derived_later)
     for source in sources:
         size = source.size
-        if progress is not None:
-            progress(source.name, done, total)
+
+        def told(share: float, name: str = source.name, before: int = done, size: int = size) -> None:
+            if progress is not None:
+                progress(name, before + round(size * share), total, summary.spans + waiting.spans)
+
+        told(0.0)
         summary.sources.append(SourceSummary(source.name))
-        for chunk in source.chunks(store.position(source.name)):
+        for chunk in source.chunks(None if again else store.position(source.name)):
             waiting.add(summary.sources[-1], chunk)
+            told(chunk.share)
         waiting.finish(source)
         done += size
     waiting.store()
     if progress is not None and sources:
-        progress(sources[-1].name, total, total)
+        progress(sources[-1].name, total, total, summary.spans)
+    if not is_derived_later:
+        store.derive_pending()
     return summary
+
+
+def retry(store: Store, aside: Aside, *, progress: Progress | None = None) -> Summary:
+    """Load what was refused before and kept aside; what is readable now leaves the folder."""
+    files = aside.files()
+    summary = ingest(store, files, again=True, progress=progress)
+    for path, source in zip(files, summary.sources, strict=True):
+        if not source.refused:
+            path.unlink(missing_ok=True)
+    return summary
+
+
+def _never(_identity: str, _position: int) -> bool:
+    return False
 
 
 def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
@@ -119,18 +152,21 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
 class _Waiting:
     """Chunks that are stored together: what follows from the spans of many small files takes as long as for one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, most_spans: int, is_derived_later: bool) -> None:
+        self.spans = 0
         self._store = store
+        self._most_spans = most_spans
+        self._is_derived_later = is_derived_later
         self._chunks: list[tuple[SourceSummary, Chunk]] = []
-        self._spans = self._size = 0
+        self._size = 0
         self._read: list[Source] = []
 
     def add(self, summary: SourceSummary, chunk: Chunk) -> None:
         """Take a chunk, and store what waits where that is much."""
         self._chunks.append((summary, chunk))
-        self._spans += len(chunk.decoded.spans)
+        self.spans += len(chunk.decoded.spans)
         self._size += sum(len(row.attributes) for row in chunk.decoded.spans)
-        if self._spans >= CHUNK_SPANS or self._size >= CHUNK_BYTES:
+        if self.spans >= self._most_spans or self._size >= CHUNK_BYTES:
             self.store()
 
     def finish(self, source: Source) -> None:
@@ -155,7 +191,7 @@ class _Waiting:
             )
             for summary, chunk in self._chunks
         ]
-        stored = self._store.append_loads(loads) if loads else []
+        stored = self._store.append_loads(loads, is_derived_later=self._is_derived_later) if loads else []
         for (summary, chunk), appended in zip(self._chunks, stored, strict=True):
             summary.spans += appended.spans
             summary.duplicates += appended.duplicates
@@ -165,4 +201,4 @@ class _Waiting:
             summary.refusals.extend(chunk.decoded.refused)
         for source in self._read:
             source.finish()
-        self._chunks, self._read, self._spans, self._size = [], [], 0, 0
+        self._chunks, self._read, self.spans, self._size = [], [], 0, 0

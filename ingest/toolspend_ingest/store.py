@@ -6,12 +6,14 @@ import contextlib
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import duckdb
 
@@ -20,6 +22,10 @@ from .attribution import run as attribution
 from .attribution.memory import Memory
 from .continued import Continued
 from .errors import (
+    SnapshotFailed,
+    StoreClosed,
+    StoreDamaged,
+    StoreError,
     StoreFailed,
     StoreLocked,
     StoreMissing,
@@ -35,10 +41,19 @@ DERIVATION = "3"
 Progress = Callable[[int, int], None]
 """Told how many traces are done, of how many."""
 
+T = TypeVar("T")
+
+READERS_S = 10
+"""How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
+_MOST_FRESH = 10_000
 _PID = re.compile(r"\(PID (\d+)\)")
+_UNWRITTEN = re.compile(r"Failed to commit: Could not")
+_DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
+    # A file of another kind would have DuckDB fetch an extension for it.
+    "autoinstall_known_extensions": "false",
     "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
 }
 _MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
@@ -50,6 +65,14 @@ class Appended:
 
     spans: int
     duplicates: int
+
+
+@dataclass(frozen=True)
+class Due:
+    """What became of traces that were to be derived: how many were, and how many still are to be."""
+
+    done: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -69,7 +92,7 @@ class Load:
 
 @dataclass
 class _News:
-    """What a transaction brought: spans that are new, and the traces that had some of them already."""
+    """What transactions brought: spans that are new, and the traces that had some of them already."""
 
     spans: list[SpanRow] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
@@ -78,6 +101,27 @@ class _News:
     def has_any(self) -> bool:
         """Whether anything follows from it."""
         return bool(self.spans or self.changed)
+
+    def trace_ids(self) -> set[str]:
+        """The traces that it is about."""
+        return self.changed.union(row.trace_id for row in self.spans)
+
+    def add(self, more: _News) -> None:
+        """What came since."""
+        self.changed |= more.changed
+        self.spans += more.spans
+        if len(self.spans) > _MOST_FRESH:  # so many are read from the store again sooner than kept
+            self.changed |= {row.trace_id for row in self.spans}
+            self.spans = []
+
+    def take(self, trace_ids: Sequence[str]) -> _News:
+        """Take out what is about these traces; of those that it knows nothing about, all is to be read."""
+        wanted = set(trace_ids)
+        taken = _News([row for row in self.spans if row.trace_id in wanted])
+        taken.changed = wanted - {row.trace_id for row in taken.spans} | (self.changed & wanted)
+        self.spans = [row for row in self.spans if row.trace_id not in wanted]
+        self.changed -= wanted
+        return taken
 
 
 class Store:
@@ -90,6 +134,12 @@ class Store:
         self._file: FileIO | None = None
         self._continued = Continued()
         self._memory = Memory()
+        self._fresh = _News()
+        self._order = threading.Lock()
+        """Held by a commit of spans for later, and while it is seen which of them there are."""
+        self._readers: dict[int, duckdb.DuckDBPyConnection] = {}
+        self._changed = threading.Condition()
+        self._is_closed = False
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False, prices_file: Path | None = None) -> Store:
@@ -122,6 +172,30 @@ class Store:
         cursor.execute("set enable_progress_bar = false")
         return cursor
 
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor that `close` interrupts and waits for, for threads that read while another one may close.
+
+        Raises `StoreClosed` where the store is closed, or is closed meanwhile; `StoreFailed` and `StoreDamaged`.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise StoreClosed(self.path)
+            cursor = self.cursor()
+            self._readers[id(cursor)] = cursor
+        try:
+            with self._failing_as_store():
+                yield cursor
+        except duckdb.InterruptException as error:
+            if self._is_closed:
+                raise StoreClosed(self.path) from error
+            raise
+        finally:
+            with self._changed:
+                cursor.close()
+                del self._readers[id(cursor)]
+                self._changed.notify_all()
+
     def position(self, source: str) -> tuple[str, int] | None:
         """What made the source the same when it was last read, and how many bytes of it are stored."""
         row = self._con.execute(
@@ -140,23 +214,64 @@ class Store:
         """Store a batch and all that follows from it in one transaction; returns once it is on disk."""
         return self.append_load(batch, Load(source, identity, position))
 
-    def append_load(self, batch: SpanBatch, load: Load) -> Appended:
-        """Like `append`, with what was refused or dropped on the way."""
-        return self.append_loads([(batch, load)])[0]
+    def append_load(self, batch: SpanBatch, load: Load, *, is_derived_later: bool = False) -> Appended:
+        """Like `append`, with what was refused or dropped on the way; see `append_loads`."""
+        return self.append_loads([(batch, load)], is_derived_later=is_derived_later)[0]
 
-    def append_loads(self, loads: Sequence[tuple[SpanBatch, Load]]) -> list[Appended]:
-        """Like `append_load` for several sources in one transaction: what follows from all of them is derived once."""
+    def append_loads(
+        self, loads: Sequence[tuple[SpanBatch, Load]], *, is_derived_later: bool = False
+    ) -> list[Appended]:
+        """Like `append_load` for several sources in one transaction: what follows from all of them is derived once.
+
+        With `is_derived_later` what follows from the spans is left to `derive_pending`; that it is due is stored with
+        them, in the same transaction.
+        """
+        news = _News()
+        if is_derived_later:
+            with self._order:
+                with self._transaction(forgets=False):
+                    appended = [self._append(batch, load, news) for batch, load in loads]
+                    if news.has_any:
+                        self._con.execute(schema.query("add_pending_traces"), [sorted(news.trace_ids())])
+                self._fresh.add(news)
+            return appended
         with self._transaction():
-            news = _News()
             appended = [self._append(batch, load, news) for batch, load in loads]
             if news.has_any:
-                self._go_on(news)
+                self._go_on(self._con, news)
         return appended
 
     @property
     def went_on(self) -> tuple[int, int]:
         """How often a session was derived, and how often attributed, without its earlier requests."""
         return self._continued.steps, self._memory.steps
+
+    def derive_pending(self, most: int | None = None) -> Due:
+        """Make what is due of `most` traces (None: of all), some thousand in a transaction.
+
+        It has a connection of its own, and may run beside a thread that appends for later; not beside other writing.
+        """
+        done = 0
+        while True:
+            with self.reading() as con, contextlib.ExitStack() as stack:
+                with self._order:  # what is fresh is then what this transaction sees
+                    stack.enter_context(self._transaction(con))
+                    pending = [row[0] for row in con.execute(schema.query("pending_traces")).fetchall()]
+                    part = pending[: _TRACES_AT_ONCE if most is None else min(_TRACES_AT_ONCE, most - done)]
+                    news = self._fresh.take(part)
+                if part:
+                    derived = self._go_on(con, news)
+                    con.execute(schema.query("delete_pending_traces"), [[*part, *derived]])
+            done += len(part)
+            left = len(pending) - len(part)
+            if not left or done == most:
+                return Due(done, left)
+
+    def write(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Run `work` in one transaction; returns once it is on disk. Nothing may be derived beside it."""
+        with self._transaction():
+            self._forget()
+            return work(self._con)
 
     def rederive(self, *, progress: Progress | None = None) -> None:
         """Compute every derived row again from the spans and prices, in one transaction."""
@@ -167,16 +282,25 @@ class Store:
         """Put a consistent copy of the store at `to`; readers of an older copy there keep theirs."""
         with self._failing_as_store():
             self._con.execute("checkpoint")
+        partial = to.with_name(f"{to.name}.{os.getpid()}.part")
+        try:
             to.parent.mkdir(parents=True, exist_ok=True)
-            partial = to.with_name(f"{to.name}.{os.getpid()}.part")
-            try:
-                self._copy(partial)
-                partial.replace(to)
-            finally:
+            self._copy(partial)
+            partial.replace(to)
+        except OSError as error:
+            raise SnapshotFailed(self.path, to, error.strerror or str(error)) from error
+        finally:
+            with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Release the file."""
+        """Release the file, once those who are `reading` have been stopped."""
+        with self._changed:
+            self._is_closed = True
+            for cursor in self._readers.values():
+                cursor.interrupt()
+            # A cursor that outlives this keeps the old instance, and closing it later drops the lock on the file.
+            self._changed.wait_for(lambda: not self._readers, READERS_S)
         self._con.close()
         if self._file is not None:
             self._file.close()
@@ -281,9 +405,10 @@ class Store:
         new = inserted - replaced
         return Appended(new, received - new)
 
-    def _go_on(self, news: _News) -> None:
-        derived = pipeline.go_on(self._con, news.spans, self._continued, sorted(news.changed))
-        attribution.attribute_sessions(self._con, derived.session_ids, self._memory, derived.growths)
+    def _go_on(self, con: duckdb.DuckDBPyConnection, news: _News) -> list[str]:
+        derived = pipeline.go_on(con, news.spans, self._continued, sorted(news.changed))
+        attribution.attribute_sessions(con, derived.session_ids, self._memory, derived.growths)
+        return derived.trace_ids
 
     def _derive(self, trace_ids: Sequence[str]) -> list[str]:
         derived = pipeline.derive(self._con, trace_ids)
@@ -299,6 +424,8 @@ class Store:
                 pending.pop(trace_id, None)
             if progress is not None:
                 progress(total - len(pending), total)
+        self._con.execute("delete from pending_traces")
+        self._fresh = _News()
 
     def _forget(self) -> None:
         """What is known of sessions is what is stored of them: not so after a rollback, nor while all is made again."""
@@ -306,24 +433,42 @@ class Store:
         self._memory.clear()
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self, con: duckdb.DuckDBPyConnection | None = None, *, forgets: bool = True) -> Iterator[None]:
+        con = con or self._con
         with self._failing_as_store():
-            self._con.execute("begin transaction")
+            con.execute("begin transaction")
             try:
                 yield
-                self._con.execute("commit")
+                con.execute("commit")
             except BaseException:
-                self._forget()
+                if forgets:
+                    self._forget()
                 with contextlib.suppress(duckdb.Error):
-                    self._con.execute("rollback")
+                    con.execute("rollback")
                 raise
 
     @contextlib.contextmanager
     def _failing_as_store(self) -> Iterator[None]:
         try:
             yield
-        except (duckdb.FatalException, duckdb.IOException, OSError) as error:
-            raise StoreFailed(self.path, str(error)) from error
+        except (duckdb.Error, OSError) as error:
+            if (failure := self._failure(error)) is None:
+                raise
+            raise failure from error
+
+    def _failure(self, error: Exception) -> StoreError | None:
+        """What has become of the file; None where the error is about a statement, and the store is as it was."""
+        if _DAMAGED.search(str(error)):
+            return StoreDamaged(self.path, str(error))
+        if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError) or _UNWRITTEN.search(str(error)):
+            return StoreFailed(self.path, str(error))
+        try:
+            self._con.execute("select 1").fetchall()
+        except duckdb.FatalException as fatal:
+            return StoreFailed(self.path, str(fatal))
+        except duckdb.Error:
+            return None
+        return None
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -336,6 +481,8 @@ def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if "lock on file" in text:
             holder = _PID.search(text)
             raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
+        if _DAMAGED.search(text):
+            raise StoreDamaged(path, text) from error
         raise StoreUnreadable(path, text) from error
     except OSError as error:
         raise StoreUnreadable(path, error.strerror or str(error)) from error

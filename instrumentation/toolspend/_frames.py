@@ -49,6 +49,13 @@ def encode(payload: bytes, dropped: int = 0) -> bytes:
     return _HEADER.pack(MAGIC, len(payload), checksum, min(dropped, _MAX_COUNT)) + payload
 
 
+def frame_bytes(header: bytes) -> int | None:
+    """How long a frame with this header is as a whole; None where it is no header."""
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
+        return None
+    return HEADER_BYTES + int(_HEADER.unpack_from(header)[1])
+
+
 def frames(data: bytes, offset: int = 0) -> Iterator[Frame | Damage]:
     """Every whole frame of `data` from `offset` on, and between them the damage, in file order.
 

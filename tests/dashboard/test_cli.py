@@ -295,7 +295,8 @@ def test_a_store_that_another_process_has_is_one_line(home: Path) -> None:
             ("doctor",),
             ("up", "--port", "0"),
         ):
-            locked = served.run(home, *arguments, *(("--otlp-port", "0") if arguments[0] == "up" else ()))
+            ports = ("--otlp-port", "0", "--grpc-port", "0") if arguments[0] == "up" else ()
+            locked = served.run(home, *arguments, *ports)
             assert locked.returncode == 2, arguments
             assert f"process {os.getpid()}" in one_line(locked.stderr)
 

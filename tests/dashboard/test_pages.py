@@ -10,8 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import synthetic_store
-from toolspend_dashboard import formats
+from agent_trace import agent_spans
+from otlp_requests import protobuf
+from toolspend_dashboard import formats, state
 from toolspend_ingest import Store
+from toolspend_ingest.decode import decode
+from toolspend_ingest.store import Load
 
 Page = Callable[..., AppTest]
 PAGES = ("overview", "tools", "session", "sql")
@@ -291,3 +295,69 @@ def test_the_schema_stands_beside_the_editor(page: Page, sample_store: Store) ->
     """Relations with what they are, columns with their types."""
     text = said(page(sample_store, "sql"))
     assert "`cache_read_tokens` :gray[bigint]" in text
+
+
+def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> None:
+    """Nothing came, nothing waits, and no figure is made up."""
+    app = healthy(page(empty_store, "health"))
+    shown = figures(app)
+    assert (shown["Spans stored"], shown["Refused"], shown["Bill known"]) == ("0", "0", formats.NOTHING)
+    assert "Nothing was loaded yet." in said(app)
+    assert not app.get("plotly_chart")
+
+
+def test_health_says_what_was_refused_and_who_sends(page: Page, tmp_path: Path) -> None:
+    """The log of the store by way, with reasons, and the size of a span."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        spans = decode(protobuf(agent_spans()), "protobuf").spans
+        store.append_load(spans, Load("otlp-http", "a", None, refused=2, reason="a bad id; kept as refused/a.pb"))
+        store.append_load(spans, Load("otlp-grpc", "a", None))
+        app = healthy(page(store, "health"))
+        shown = figures(app)
+        assert (shown["Spans stored"], shown["Refused"]) == (str(len(spans)), "2")
+        tables = [table.value for table in app.dataframe]
+        ways = next(table for table in tables if "Way" in table).set_index("Way")
+        assert ways.loc["OTLP over HTTP", "Spans"] == ways.loc["OTLP over gRPC", "Copies"] == len(spans)
+        losses = next(table for table in tables if "Why" in table)
+        assert losses["Why"].tolist() == ["a bad id; kept as refused/a.pb"]
+        senders = next(table for table in tables if "Library" in table)
+        assert set(senders["Library"]) == {"toolspend", "mcp-python-sdk"}
+        assert "2 records could not be read" in said(app)
+        assert app.get("plotly_chart")
+
+
+def test_health_says_first_that_nothing_can_be_stored(page: Page, sample_store: Store) -> None:
+    """The server's problem stands on top, with what waits."""
+    status = {
+        "problem": "the disk of /data is full, free some space",
+        "spool_failure": None,
+        "spool_waiting_bytes": 2048,
+        "held_bytes": 1024,
+        "waiting_requests": 1,
+        "refused_kept_bytes": 0,
+        "store_bytes": 5 << 20,
+        "disk_free_bytes": 100,
+        "pruned_spans": 7,
+        "turned_away": 3,
+        "received": {"logs": {"requests": 4, "bytes": 9, "spans": 0, "refused": 0, "skipped": 4}},
+    }
+    state.set_status(lambda: status)
+    try:
+        app = healthy(page(sample_store, "health"))
+    finally:
+        state.set_status(None)
+    assert "Nothing can be stored: the disk of /data is full, free some space." in said(app)
+    shown = figures(app)
+    assert (shown["Waiting"], shown["On disk"]) == ("3.00 KiB", "5.00 MiB")
+    assert "3 requests told to come again later" in said(app)
+    signals = next(table.value for table in app.dataframe if "Signal" in table.value)
+    assert signals[["Signal", "Skipped"]].to_numpy().tolist() == [["Logs", 4]]
+
+
+def test_a_store_that_cannot_be_read_is_one_line(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page on a closed store says so and what to do, and raises nothing."""
+    monkeypatch.setattr(state, "REOPENED_WITHIN_S", 0.1)
+    store = Store.open(tmp_path / "toolspend.duckdb")
+    store.close()
+    app = healthy(page(store, "overview"))
+    assert "is closed: it is opened again as soon as it can be" in said(app)

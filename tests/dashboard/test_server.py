@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
+import pyarrow as pa
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -77,8 +78,8 @@ def test_a_resent_span_is_stored_once(server: Server) -> None:
 
 
 def test_every_encoding_is_taken_on_both_ports(server: Server) -> None:
-    """Protobuf and JSON, plain, gzipped and deflated, are the same spans."""
-    made = spans(6)
+    """Protobuf and JSON, plain, gzipped, deflated and zstd-compressed, are the same spans."""
+    made = spans(7)
     message, text = otlp_requests.protobuf, otlp_requests.json_text
     raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     bodies = [
@@ -88,12 +89,13 @@ def test_every_encoding_is_taken_on_both_ports(server: Server) -> None:
         (gzip.compress(text(made[3:4]).encode()), "application/json; charset=utf-8", "gzip"),
         (zlib.compress(message(made[4:5])), "application/x-protobuf", "deflate"),
         (raw.compress(message(made[5:6])) + raw.flush(), "application/x-protobuf", "deflate"),
+        (pa.compress(message(made[6:7]), codec="zstd", asbytes=True), "application/x-protobuf", "zstd"),
     ]
     for url in (server.otlp_url, f"{server.url}/v1/traces"):
         for body, kind, encoding in bodies:
             headers = {"content-type": kind, **({"content-encoding": encoding} if encoding else {})}
             assert served.request(url, body, headers).status == 200, (url, kind, encoding)
-    assert stored(server, made) == 6
+    assert stored(server, made) == 7
 
 
 def test_json_is_answered_in_json(server: Server) -> None:
@@ -141,7 +143,7 @@ def test_the_sdks_exporter_is_served(server: Server) -> None:
         (b'{"a": 1}', {"content-type": "application/json"}, 400, "no resourceSpans"),
         (b"not gzip", {"content-encoding": "gzip"}, 400, "damaged"),
         (gzip.compress(b"x" * 1000)[:-10], {"content-encoding": "gzip"}, 400, "ends too early"),
-        (b"x", {"content-encoding": "br"}, 415, "use gzip, deflate or none"),
+        (b"x", {"content-encoding": "br"}, 415, "use gzip, zstd, deflate or none"),
         (b"x", {"content-type": "text/plain"}, 415, "application/x-protobuf or application/json"),
         (b"x", {"content-type": ""}, 415, "application/x-protobuf or application/json"),
         (b"x" * (33 << 20), {}, 413, "send smaller batches"),
@@ -160,11 +162,13 @@ def test_bad_requests_get_one_line(
     assert says in message and message and "\n" not in message
 
 
-def test_a_gzip_bomb_is_refused_before_it_unfolds(server: Server) -> None:
-    """One megabyte that stands for a gigabyte is a 413, and the server's memory does not grow by it."""
-    bomb = gzip.compress(bytes(1 << 30), compresslevel=9)
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_a_bomb_is_refused_before_it_unfolds(server: Server, encoding: str) -> None:
+    """What stands for a gigabyte is a 413, and the server's memory does not grow by it."""
+    zeros = bytes(1 << 30)
+    bomb = gzip.compress(zeros, 9) if encoding == "gzip" else pa.compress(zeros, codec="zstd", asbytes=True)
     before = resident_bytes(server.process.pid)
-    answer = server.post(bomb, content_encoding="gzip")
+    answer = server.post(bomb, content_encoding=encoding)
     assert answer.status == 413
     assert "when decompressed" in Status.FromString(answer.body).message
     assert resident_bytes(server.process.pid) - before < 200 << 20
@@ -270,17 +274,17 @@ def test_the_secret_for_local_calls_is_the_owners(server: Server) -> None:
 def test_a_second_server_on_the_same_store_says_where_the_first_is(server: Server) -> None:
     """One line with the first one's URL; also after a snapshot, whose copying must not cost the store its lock."""
     ask(server, "select 1")
-    second = served.run(server.home, "up", "--port", "0", "--otlp-port", "0")
+    second = served.run(server.home, "up", "--port", "0", "--otlp-port", "0", "--grpc-port", "0")
     assert second.returncode == 2
     assert server.url in second.stderr and second.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", ["--port", "--otlp-port"])
+@pytest.mark.parametrize("option", ["--port", "--otlp-port", "--grpc-port"])
 def test_a_port_in_use_says_which_option_to_give(server: Server, tmp_path: Path, option: str) -> None:
     """One line, and the server that has the port goes on."""
     taken = str(urlsplit(server.url).port)
-    other = "--otlp-port" if option == "--port" else "--port"
-    refused = served.run(tmp_path / "home", "up", option, taken, other, "0")
+    ports = {"--port": "0", "--otlp-port": "0", "--grpc-port": "0", option: taken}
+    refused = served.run(tmp_path / "home", "up", *(each for pair in ports.items() for each in pair))
     assert refused.returncode == 2
     assert refused.stderr == (
         f"toolspend: port {taken} on 127.0.0.1 is in use: stop what listens there, or give another {option} PORT\n"
@@ -341,7 +345,7 @@ def test_it_stops_cleanly(tmp_path: Path) -> None:
 def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
     """Without one it does not start; with one, spans and pages need it and any host name is taken."""
     home = tmp_path / "home"
-    refused = served.run(home, "up", "--host", "0.0.0.0", "--port", "0", "--otlp-port", "0")
+    refused = served.run(home, "up", "--host", "0.0.0.0", "--port", "0", "--otlp-port", "0", "--grpc-port", "0")
     assert refused.returncode == 2
     assert "set TOOLSPEND_TOKEN" in refused.stderr and refused.stderr.count("\n") == 1
     assert not home.exists()

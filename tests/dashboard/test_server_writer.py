@@ -10,18 +10,22 @@ from pathlib import Path
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Route
 
 import otlp_requests
+import served
+from agent_trace import agent_spans
 from otlp_requests import Made
 from toolspend_dashboard import receiver
 from toolspend_dashboard import writer as writing
 from toolspend_dashboard.errors import Busy
+from toolspend_dashboard.intake import Intake
 from toolspend_dashboard.writer import Writer
 from toolspend_ingest import Store
+from toolspend_ingest.aside import Aside
 from toolspend_ingest.decode import decode
 from toolspend_ingest.errors import StoreFailed
 from toolspend_ingest.spans import SpanBatch
+from toolspend_ingest.store import Load
 
 
 @pytest.fixture
@@ -62,13 +66,14 @@ def stored(writer: Writer) -> int:
 
 def test_what_waits_is_committed_together(writer: Writer, hold: Callable[[], None]) -> None:
     """Ten requests that came while the writer was busy share one commit."""
-    before = writer.commits
     waiting = [writer.submit(batch(trace, 3), source="test") for trace in range(1, 11)]
     assert (writer.waiting_requests, writer.waiting_spans) == (10, 30)
     hold()
     for done in waiting:
         done.result(timeout=10)
-    assert (writer.commits - before, stored(writer), writer.waiting_spans) == (1, 30, 0)
+    with writer.store.reading() as cursor:
+        loads = cursor.execute("select count(*) from ingest_log").fetchone()
+    assert (loads, stored(writer), writer.waiting_spans) == ((1,), 30, 0)
 
 
 def test_too_much_waiting_is_turned_away(
@@ -117,6 +122,7 @@ def test_a_store_that_gave_up_is_opened_again(writer: Writer) -> None:
 
     with pytest.raises(StoreFailed):
         writer.call(fail).result(timeout=10)
+    assert served.until(lambda: writer.problem is None)
     writer.submit(batch(2), source="test").result(timeout=10)
     assert writer.store is not first
     assert stored(writer) == 2
@@ -141,7 +147,7 @@ def test_a_busy_writer_is_a_503_with_a_time(
 ) -> None:
     """The status that makes an exporter try again, in the request's encoding, saying when."""
     monkeypatch.setattr(writing, "MAX_WAITING_REQUESTS", 0)
-    app = Starlette(routes=[Route("/v1/traces", receiver.traces(writer), methods=["POST"])])
+    app = Starlette(routes=receiver.routes(Intake(writer, Aside())))
 
     async def post() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
@@ -154,3 +160,39 @@ def test_a_busy_writer_is_a_503_with_a_time(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["code"] == 14
     assert "send this again" in answer.json()["message"]
+
+
+def test_an_acknowledged_span_is_derived_soon_and_by_the_next_process_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due is stored with the spans: a process that ends in between leaves it to the next one."""
+    monkeypatch.setenv("TOOLSPEND_HOME", str(tmp_path))
+    path = tmp_path / "toolspend.duckdb"
+    call = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search"}
+    spans = decode(otlp_requests.protobuf([Made(1, 1, "execute_tool search", call)]), "protobuf").spans
+    with Store.open(path) as store:
+        store.append_load(spans, Load("test", "test", None), is_derived_later=True)
+        assert store.cursor().execute("select count(*) from tool_calls").fetchall() == [(0,)]
+    writer = Writer(Store.open(path))
+    try:
+        assert writer.settle(30)
+        with writer.store.reading() as cursor:
+            assert cursor.execute("select tool from tool_calls").fetchall() == [("search",)]
+            assert cursor.execute("select count(*) from pending_traces").fetchall() == [(0,)]
+    finally:
+        writer.close()
+
+
+def test_deriving_beside_storing_gives_what_deriving_at_once_gives(writer: Writer, tmp_path: Path) -> None:
+    """The same spans, in pieces while others are derived, and in one transaction: the same rows."""
+    spans = decode(otlp_requests.protobuf(agent_spans()), "protobuf").spans
+    for row in spans:
+        writer.submit(SpanBatch([row]), source="test").result(timeout=20)
+    assert writer.settle(60)
+    tables = ("llm_requests", "context_ledger", "tool_calls", "tool_batches", "compressions")
+    with Store.open(tmp_path / "other.duckdb") as other:
+        other.append(spans, "test", "test", None)
+        for table in tables:
+            query = f"select * from {table} order by all"
+            with writer.store.reading() as cursor:
+                assert cursor.execute(query).fetchall() == other.cursor().execute(query).fetchall(), table

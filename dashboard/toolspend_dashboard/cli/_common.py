@@ -8,12 +8,15 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
 from toolspend._home import store_path
 from toolspend_ingest.errors import ToolspendError
+
+if TYPE_CHECKING:
+    from toolspend_ingest.retention import Keep
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +35,37 @@ Db = Annotated[
         show_default=False,
     ),
 ]
+Retain = Annotated[
+    str | None,
+    typer.Option(
+        "--retain",
+        metavar="AGE",
+        help="Keep sessions this long after their latest span, as 30d, 8w or 12h, then remove them with their bill. "
+        "Default: for ever.",
+        show_default=False,
+    ),
+]
+RetainContent = Annotated[
+    str | None,
+    typer.Option(
+        "--retain-content",
+        metavar="AGE",
+        help="Keep prompts, arguments and results in spans this long, where they hold any. Default: a quarter of "
+        "--retain.",
+        show_default=False,
+    ),
+]
+
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show the whole trace of an error.")]
+
+
+def keep(retain: str | None, retain_content: str | None) -> Keep:
+    """What the two options ask to keep. Raises AgeInvalid."""
+    from toolspend_ingest.retention import Keep, age
+
+    sessions = age(retain) if retain is not None else None
+    content = age(retain_content) if retain_content is not None else None
+    return Keep(sessions, content if content is not None or sessions is None else sessions / 4)
 
 
 def store_at(db: Path | None) -> Path:

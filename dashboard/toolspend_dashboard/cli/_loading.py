@@ -2,46 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from toolspend_ingest import Store, Summary, ingest
-from toolspend_ingest.ingest import SourceSummary
+from toolspend_ingest import Store, Summary, ingest, retention
+from toolspend_ingest.ingest import Progress, SourceSummary
+from toolspend_ingest.retention import Keep, Pruned
 
 from .output import visible
 
 
 def load(store: Store, paths: Sequence[Path] | None, *, show_progress: bool) -> Summary:
     """Load files and folders, or the spool; a bar on stderr says how far it is."""
+    return with_bar(lambda progress: ingest(store, paths, progress=progress), show_progress=show_progress)
+
+
+def with_bar(work: Callable[[Progress | None], Summary], *, show_progress: bool) -> Summary:
+    """Do the work; a bar on stderr says how many bytes of how many are read, and how many spans are stored."""
     if not show_progress:
-        return ingest(store, paths)
+        return work(None)
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
+        TextColumn("{task.fields[spans]:,} spans"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("loading", total=None)
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None, spans=0)
 
-        def report(source: str, done: int, total: int) -> None:
-            bar.update(task, description=visible(Path(source).name), completed=done, total=total or None)
+        def report(source: str, done: int, total: int, spans: int) -> None:
+            bar.update(task, description=visible(Path(source).name), completed=done, total=total or None, spans=spans)
 
-        return ingest(store, paths, progress=report)
+        return work(report)
 
 
-def print_summary(summary: Summary, *, quiet: bool) -> None:
+def prune(store: Store, keep: Keep) -> Pruned:
+    """Remove what is older than told."""
+
+    def read(work: Callable[[Any], Any]) -> Any:
+        with store.reading() as cursor:
+            return work(cursor)
+
+    return retention.prune(read, store.write, keep, datetime.now(UTC).replace(tzinfo=None))
+
+
+def print_pruned(pruned: Pruned) -> None:
+    """What went, where anything did."""
+    if pruned.spans or pruned.contents:
+        typer.echo(f"{pruned.spans:,} spans removed, {pruned.contents:,} emptied of their content: older than told")
+
+
+def print_summary(summary: Summary, *, quiet: bool, nothing: str | None = None) -> None:
     """What was loaded, and from where what was not and why; one line a source that has something to say."""
     for source in summary.sources:
         if source.reason or source.refused or source.dropped:
             typer.echo(f"{visible(source.source)}: {_losses(source)}", err=True)
     if not quiet:
-        typer.echo(_totals(summary))
+        typer.echo(nothing if nothing is not None and not summary.sources else _totals(summary))
 
 
 def print_claude_code(store: Store) -> None:

@@ -13,7 +13,7 @@ from toolspend._home import home, store_path
 
 from ._common import Verbose, one_line_errors
 from ._loading import load
-from .up import OtlpPort, Port, up
+from .up import GrpcPort, OtlpPort, Port, up
 
 
 def sample_traces() -> Path | None:
@@ -29,6 +29,7 @@ def sample_traces() -> Path | None:
 def demo(
     port: Port = 8501,
     otlp_port: OtlpPort = 4318,
+    grpc_port: GrpcPort = 4317,
     traces: Annotated[
         Path | None, typer.Option("--traces", metavar="DIR", help="Show these traces instead.", show_default=False)
     ] = None,
@@ -56,4 +57,4 @@ def demo(
         old.unlink(missing_ok=True)
     with Store.open(path) as store:
         load(store, [folder], show_progress=sys.stderr.isatty())
-    up(port=port, otlp_port=otlp_port, db=path, open_browser=open_browser, verbose=verbose)
+    up(port=port, otlp_port=otlp_port, grpc_port=grpc_port, db=path, open_browser=open_browser, verbose=verbose)

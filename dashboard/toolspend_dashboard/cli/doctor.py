@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +16,10 @@ from toolspend._home import home, spool_dir
 from ._common import Db, Verbose, one_line_errors, store_at
 from .output import visible
 
-LIBRARIES = ("anthropic", "mcp", "httpx", "opentelemetry-sdk", "duckdb", "streamlit")
+if TYPE_CHECKING:
+    from toolspend_ingest import Store
+
+LIBRARIES = ("anthropic", "mcp", "httpx", "opentelemetry-sdk", "duckdb", "grpcio", "streamlit")
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
@@ -50,6 +53,8 @@ def _version(name: str) -> str | None:
 
 
 def _spans() -> Iterator[str]:
+    from toolspend_ingest.aside import Aside
+
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         yield "OTEL_SDK_DISABLED is set: no spans are made at all"
     endpoint = next((os.environ[name] for name in ENDPOINTS if os.environ.get(name)), None)
@@ -63,6 +68,9 @@ def _spans() -> Iterator[str]:
     files = sorted(spool.glob("*.spool")) if spool.is_dir() else []
     size = sum(file.stat().st_size for file in files)
     yield f"the spool holds {len(files)} file{'' if len(files) == 1 else 's'}, {size:,} bytes"
+    kept = Aside()
+    if held := kept.size():
+        yield f"{held:,} bytes of refused input are kept in {kept.path}: `toolspend ingest --retry` reads them again"
 
 
 def _store(path: Path) -> Iterator[str]:
@@ -77,7 +85,21 @@ def _store(path: Path) -> Iterator[str]:
         return
     with Store.open(snapshot.to_read(path), read_only=True) as store, store.cursor() as cursor:
         yield f"{path}, {path.stat().st_size:,} bytes, {_facts(cursor)}"
+        yield _backlog(store)
         yield from _contents(cursor)
+
+
+def _backlog(store: Store) -> str:
+    from toolspend_ingest.sources.spool import backlog
+
+    def read_to(name: str) -> int:
+        position = store.position(name)
+        return position[1] if position is not None else 0
+
+    waiting = backlog(spool_dir(), read_to)
+    if not waiting.bytes:
+        return "all of the spool is loaded"
+    return f"not loaded yet: {waiting.bytes:,} bytes of the spool in {waiting.frames:,} frames"
 
 
 def _facts(cursor: Any) -> str:
@@ -86,13 +108,17 @@ def _facts(cursor: Any) -> str:
 
 
 def _contents(cursor: Any) -> Iterator[str]:
-    from toolspend_dashboard import formats, queries
+    from toolspend_dashboard import formats, health, queries
     from toolspend_dashboard.queries import Filters
 
     from ._report import coverage, records
 
     everything = Filters().parameters()
     extent = queries.run(cursor, "extent").iloc[0]
+    storage = queries.run(cursor, "storage").iloc[0]
+    if (per_span := health.bytes_per_span(storage)) is not None:
+        free = int(storage["free_bytes"])
+        yield f"{per_span:,.0f} bytes a span with all that follows from it, {free:,} bytes of the file free"
     yield f"{formats.plural(int(extent['spans']), 'span')}, last loaded {formats.moment(extent['loaded_at'])} UTC"
     known = coverage(queries.run(cursor, "totals", **everything).iloc[0], queries.run(cursor, "bases", **everything))
     yield (

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from ._common import EXIT_REFUSED, Db, Verbose, one_line_errors, store_at
-from ._loading import load, print_claude_code, print_summary
+from ._common import EXIT_REFUSED, Db, Retain, RetainContent, Verbose, keep, one_line_errors, store_at
+from ._loading import load, print_claude_code, print_pruned, print_summary, prune, with_bar
 
 
 @one_line_errors
@@ -32,22 +32,38 @@ def ingest(
         ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what went wrong.")] = False,
+    is_retry: Annotated[
+        bool, typer.Option("--retry", help="Read again what was refused before and kept aside, instead of a path.")
+    ] = False,
+    retain: Retain = None,
+    retain_content: RetainContent = None,
     db: Db = None,
     verbose: Verbose = False,
 ) -> None:
     """Load spans into the store; loading the same ones again changes nothing.
 
     Without a path it loads the spool, which `toolspend up` does by itself while it runs. Damaged files lose only what
-    is damaged: it is named, kept in `ingest_log`, and the exit code is 1.
+    is damaged: it is named in `ingest_log`, and the exit code is 1. What is damaged in the spool is kept in the folder
+    `refused` of TOOLSPEND_HOME, and --retry reads it again.
     """
     from toolspend_ingest import Store
+    from toolspend_ingest.aside import Aside
     from toolspend_ingest.claude_code.folders import found_sessions
+    from toolspend_ingest.ingest import retry
 
+    kept = keep(retain, retain_content)
     given = [*(paths or ()), *(found_sessions() if claude_code else ())]
     with Store.open(store_at(db)) as store:
-        summary = load(store, given or None, show_progress=sys.stderr.isatty() and not quiet)
-        print_summary(summary, quiet=quiet)
+        is_shown = sys.stderr.isatty() and not quiet
+        if is_retry:
+            summary = with_bar(lambda progress: retry(store, Aside(), progress=progress), show_progress=is_shown)
+        else:
+            summary = load(store, given or None, show_progress=is_shown)
+        pruned = prune(store, kept)
+        print_summary(summary, quiet=quiet, nothing="nothing was refused and kept aside" if is_retry else None)
         if claude_code and not quiet:
             print_claude_code(store)
+    if not quiet:
+        print_pruned(pruned)
     if summary.has_refused:
         raise typer.Exit(EXIT_REFUSED)

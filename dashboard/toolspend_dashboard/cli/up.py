@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ._common import Db, Verbose, one_line_errors, store_at
+from ._common import Db, Retain, RetainContent, Verbose, keep, one_line_errors, store_at
 
 Host = Annotated[
     str,
@@ -21,14 +21,20 @@ Port = Annotated[int, typer.Option("--port", min=0, max=65535, help="Port of the
 OtlpPort = Annotated[
     int, typer.Option("--otlp-port", min=0, max=65535, help="Port that takes OTLP over HTTP; 0 takes any free one.")
 ]
+GrpcPort = Annotated[
+    int, typer.Option("--grpc-port", min=0, max=65535, help="Port that takes OTLP over gRPC; 0 takes any free one.")
+]
 
 
 @one_line_errors
 def up(
     port: Port = 8501,
     otlp_port: OtlpPort = 4318,
+    grpc_port: GrpcPort = 4317,
     host: Host = "127.0.0.1",
     db: Db = None,
+    retain: Retain = None,
+    retain_content: RetainContent = None,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = False,
     verbose: Verbose = False,
 ) -> None:
@@ -41,11 +47,12 @@ def up(
     from toolspend_dashboard import server
     from toolspend_dashboard.gate import is_loopback
 
-    path = store_at(db)
+    path, kept = store_at(db), keep(retain, retain_content)
 
-    def ready(url: str, otlp_url: str | None) -> None:
-        typer.echo(f"dashboard  {url}   (Ctrl+C stops it)")
-        typer.echo(f"OTLP/HTTP  {otlp_url}")
+    def ready(at: server.Addresses) -> None:
+        typer.echo(f"dashboard  {at.page}   (Ctrl+C stops it)")
+        typer.echo(f"OTLP/HTTP  {at.otlp}")
+        typer.echo(f"OTLP/gRPC  {at.grpc}")
         typer.echo(f"store      {path}")
         if not is_loopback(host):
             typer.echo(
@@ -54,7 +61,7 @@ def up(
                 err=True,
             )
         if open_browser:
-            typer.launch(url)
+            typer.launch(at.page)
 
-    options = server.Options(host, port, otlp_port, os.environ.get("TOOLSPEND_TOKEN") or None)
+    options = server.Options(host, port, otlp_port, grpc_port, os.environ.get("TOOLSPEND_TOKEN") or None, kept)
     server.serve(path, options, on_ready=ready)

@@ -19,12 +19,16 @@ CHUNK_BYTES = 8 << 20
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some of a source: what it held, where it ends, and how many spans the sender said that it dropped."""
+    """Some of a source: what it held, where it ends, and how many spans the sender said that it dropped.
+
+    `share` is how much of the source is read with it, for showing progress.
+    """
 
     decoded: Decoded
     identity: str
     position: int
     dropped: int = 0
+    share: float = 1.0
 
 
 class Source(Protocol):

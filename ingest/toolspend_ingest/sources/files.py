@@ -115,7 +115,7 @@ def _line_chunks(data: bytes, start: int) -> Iterator[Chunk]:
             last = block.rfind(b"\n") + 1
             if not _is_json(block[last:]):
                 end = start + last
-        yield Chunk(decoded, _identity(data, end), end)
+        yield Chunk(decoded, _identity(data, end), end, share=end / len(data))
         if end < start + len(block):
             return
         line += block.count(b"\n")

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from . import Chunk
+from toolspend._frames import HEADER_BYTES, frame_bytes
+
+from ..aside import Aside
+from . import CHUNK_SPANS, Chunk
 from .framed import framed_chunks
 
 SUFFIX = ".spool"
@@ -16,8 +21,10 @@ SUFFIX = ".spool"
 class SpoolFile:
     """One writer's file. When its writer is gone and all of it is stored, it is deleted."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, aside: Aside | None = None, chunk_spans: int = CHUNK_SPANS) -> None:
         self._path = path
+        self._chunk_spans = chunk_spans
+        self._aside = aside
         self._read_to: int | None = None
 
     @property
@@ -45,7 +52,10 @@ class SpoolFile:
         except FileNotFoundError:
             return
         position = start
-        for chunk in framed_chunks(data, start, is_final=is_final, identify=lambda _: self.name):
+        keep = self._keep if self._aside is not None else None
+        for chunk in framed_chunks(
+            data, start, is_final=is_final, identify=lambda _: self.name, keep=keep, chunk_spans=self._chunk_spans
+        ):
             yield chunk
             position = chunk.position
         self._read_to = position
@@ -62,10 +72,49 @@ class SpoolFile:
             # It stays, and is found wholly read the next time.
             return
 
+    def _keep(self, data: bytes, suffix: str) -> str | None:
+        return self._aside.keep(data, self._path.stem, suffix) if self._aside is not None else None
 
-def spool_files(folder: Path) -> list[SpoolFile]:
-    """The spool's files, the oldest first; none where there is no spool."""
-    return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()]
+
+@dataclass(frozen=True)
+class Backlog:
+    """What of the spool is not loaded yet."""
+
+    files: int = 0
+    bytes: int = 0
+    frames: int = 0
+
+
+def spool_files(folder: Path, aside: Aside | None = None, chunk_spans: int = CHUNK_SPANS) -> list[SpoolFile]:
+    """The spool's files, the oldest first; none where there is no spool. Damage is kept in `aside`."""
+    return [SpoolFile(path, aside, chunk_spans) for path in sorted(folder.glob(f"*{SUFFIX}")) if path.is_file()]
+
+
+def backlog(folder: Path, read_to: Callable[[str], int]) -> Backlog:
+    """What of the spool lies beyond the position that each file, by its name, was read to."""
+    files = size = found = 0
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        start = read_to(path.name)
+        try:
+            with path.open("rb") as file:
+                end = os.fstat(file.fileno()).st_size
+                if end > start:
+                    files, size, found = files + 1, size + end - start, found + _frames_from(file, start, end)
+        except OSError:  # loaded and removed meanwhile
+            continue
+    return Backlog(files, size, found)
+
+
+def _frames_from(file: BinaryIO, start: int, end: int) -> int:
+    """How many frames begin from `start` on, by their headers; damage ends the count."""
+    found = 0
+    while start < end:
+        file.seek(start)
+        length = frame_bytes(file.read(HEADER_BYTES))
+        if length is None:
+            return found
+        found, start = found + 1, start + length
+    return found
 
 
 def _is_free(fd: int) -> bool:

@@ -1,0 +1,49 @@
+"""How ingestion is: what waits, what is stored and what was refused, from the store and from the running server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from toolspend_dashboard import formats
+
+WAYS = {"otlp-http": "OTLP over HTTP", "otlp-grpc": "OTLP over gRPC", "spool": "Spool", "files": "Files"}
+"""How a way that spans come in is called."""
+
+
+def sentence(status: dict[str, Any] | None, losses: pd.DataFrame) -> tuple[str, str]:
+    """What is to be known first, as (`good`, `warning` or `bad`, one sentence)."""
+    if status is not None and status["problem"]:
+        return "bad", f"Nothing can be stored: {status['problem']}."
+    if status is not None and status["spool_failure"]:
+        return "warning", f"The spool is not loaded: {status['spool_failure']}."
+    refused, dropped = int(losses["refused"].sum()), int(losses["dropped"].sum())
+    lost = [
+        *([f"{formats.plural(refused, 'record')} could not be read"] if refused else []),
+        *([f"{formats.plural(dropped, 'span')} dropped by senders"] if dropped else []),
+    ]
+    if lost:
+        return "warning", f"What comes is stored; {' and '.join(lost)} so far."
+    return "good", "What comes is stored, and nothing was refused or dropped."
+
+
+def storage_bytes(status: dict[str, Any] | None, storage: pd.Series[Any]) -> int:
+    """Size of the store on disk, with its log where the server says it."""
+    return int(status["store_bytes"]) if status is not None else int(storage["file_bytes"])
+
+
+def bytes_per_span(storage: pd.Series[Any]) -> float | None:
+    """What a span takes of the file with all that follows from it; None where there is none."""
+    spans = int(storage["spans"])
+    return (int(storage["file_bytes"]) - int(storage["free_bytes"])) / spans if spans else None
+
+
+def waiting(status: dict[str, Any]) -> int:
+    """Bytes that came and are not stored: in the spool, and held for requests."""
+    return int(status["spool_waiting_bytes"]) + int(status["held_bytes"])
+
+
+def received(status: dict[str, Any]) -> pd.DataFrame:
+    """One row per signal: what came over the network since the server started."""
+    return pd.DataFrame([{"signal": name, **count} for name, count in status["received"].items()])

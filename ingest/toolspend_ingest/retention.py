@@ -1,0 +1,190 @@
+"""What is stored for as long as it was told to be: content goes first, then whole sessions with all that follows.
+
+A session is kept or pruned as a whole, its bill included: derived rows are a function of the spans, and half a session
+would be billed anew, wrongly, by the next span of it. A session is as old as its latest span; a trace that belongs to
+no session is one of its own. Space that is freed is used again; the file does not shrink.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from toolspend import attributes as at
+from toolspend._scrub import CONTENT
+
+from . import schema
+from .aside import Aside
+from .errors import ToolspendError
+
+SPANS_AT_ONCE = 10_000
+"""Spans to a transaction, so that those who send spans meanwhile do not wait long."""
+_UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_AGE: Final = re.compile(r"\s*(\d+)\s*([hdw])\s*")
+_EVIDENCE: Final = {
+    "base_request_id": at.CONTEXT_BASE,
+    "delta": at.CONTEXT_DELTA,
+    "restated": at.CONTEXT_RESTATED,
+    "segments": at.CONTEXT_SEGMENTS,
+    "chars": at.CONTEXT_CHARS,
+    "cache_marks": at.CONTEXT_CACHE_MARKS,
+    "output": at.OUTPUT_SEGMENTS,
+    "argument_chars": at.TOOL_ARGUMENT_CHARS,
+    "result_chars": at.TOOL_RESULT_CHARS,
+    "raw_result_chars": at.TOOL_RAW_RESULT_CHARS,
+}
+"""What a span has to say itself once its content, which says it too, is gone; by the column that holds it."""
+
+Run = Callable[[Callable[[duckdb.DuckDBPyConnection], Any]], Any]
+"""Runs a piece of work on a connection."""
+
+
+class AgeInvalid(ToolspendError):
+    """A text that is no age."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text!r} is no time to keep things for: give hours, days or weeks, as 12h, 30d or 8w")
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long sessions stay, and how long what was said in them; None means for ever, and as long as the session."""
+
+    sessions: timedelta | None = None
+    content: timedelta | None = None
+
+
+@dataclass
+class Pruned:
+    """What went: spans, and spans that stayed without their content."""
+
+    spans: int = 0
+    contents: int = 0
+
+
+class _Emptied(NamedTuple):
+    """A span without its content."""
+
+    trace_id: str
+    span_id: str
+    started_at: datetime
+    attributes: str
+    events: str
+
+
+def age(text: str) -> timedelta:
+    """A time such as `12h`, `30d` or `8w`. Raises AgeInvalid."""
+    match = _AGE.fullmatch(text.lower())
+    if match is None or int(match[1]) == 0:
+        raise AgeInvalid(text)
+    try:
+        return int(match[1]) * _UNITS[match[2]]
+    except OverflowError:
+        raise AgeInvalid(text) from None
+
+
+def prune(read: Run, transact: Run, keep: Keep, now: datetime, *, since: datetime | None = None) -> Pruned:
+    """Remove what is older than told; `now` is UTC. `read` finds it, `transact` removes it, a little at a time.
+
+    Of content, spans that started before `since` are taken to be done already.
+    """
+    pruned = Pruned()
+    if keep.content is not None:
+        for emptied in _emptied(read, since or datetime.min, now - keep.content):
+            transact(partial(_replace, rows=emptied))
+            pruned.contents += len(emptied)
+    if keep.sessions is not None:
+        before = now - keep.sessions
+        for trace_ids, spans in _groups(read(partial(_old_traces, before=before))):
+            transact(partial(_delete, trace_ids=trace_ids))
+            pruned.spans += spans
+        transact(partial(_delete_facts, before=before))
+        _delete_aside(before)
+    return pruned
+
+
+def _old_traces(con: duckdb.DuckDBPyConnection, before: datetime) -> list[Any]:
+    if con.execute("select 1 from spans where ended_at < ? limit 1", [before]).fetchone() is None:
+        return []
+    return con.execute(schema.query("traces_to_prune"), [before]).fetchall()
+
+
+def _groups(traces: list[Any]) -> Iterator[tuple[list[str], int]]:
+    """The traces to remove in one transaction, whole sessions together, and how many spans they have."""
+    trace_ids: list[str] = []
+    spans, last = 0, None
+    for trace_id, count, _ended_at, session_id in traces:
+        if spans >= SPANS_AT_ONCE and session_id != last:
+            yield trace_ids, spans
+            trace_ids, spans = [], 0
+        trace_ids.append(trace_id)
+        spans, last = spans + count, session_id
+    if trace_ids:
+        yield trace_ids, spans
+
+
+def _delete(con: duckdb.DuckDBPyConnection, trace_ids: list[str]) -> None:
+    for (table,) in con.execute(schema.query("tables_of_traces")).fetchall():
+        con.execute(f'delete from "{table}" where trace_id in (select unnest(cast(? as varchar[])))', [trace_ids])  # noqa: S608
+
+
+def _delete_facts(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
+    for query in ("delete_old_definitions", "delete_old_loads", "delete_old_positions"):
+        con.execute(schema.query(query), [before])
+
+
+def _delete_aside(before: datetime) -> None:
+    for path in Aside().files():
+        if datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(tzinfo=None) < before:
+            path.unlink(missing_ok=True)
+
+
+def _emptied(read: Run, since: datetime, until: datetime) -> Iterator[list[_Emptied]]:
+    """The spans of a time that hold content, without it, some at a time."""
+    names = [f'"{name}"' for name in sorted(CONTENT)]
+    after = ""
+    while found := read(partial(_with_content, since=since, after=after, until=until, names=names)):
+        rows = [_without_content(row) for row in found]
+        since, after = rows[-1].started_at, rows[-1].span_id
+        yield rows
+
+
+def _with_content(
+    con: duckdb.DuckDBPyConnection, since: datetime, after: str, until: datetime, names: list[str]
+) -> list[dict[str, Any]]:
+    values = {"since": since, "after": after, "until": until, "names": names, "most": SPANS_AT_ONCE}
+    result = con.execute(schema.query("spans_with_content"), values)
+    columns = [column[0] for column in result.description]
+    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+def _without_content(row: Mapping[str, Any]) -> _Emptied:
+    attributes = _left(json.loads(row["attributes"]))
+    for column, name in _EVIDENCE.items():
+        if row[column] is not None:
+            attributes.setdefault(name, row[column])
+    events = json.loads(row["events"])
+    for event in events:
+        event["attributes"] = _left(event.get("attributes", {}))
+    return _Emptied(row["trace_id"], row["span_id"], row["started_at"], json.dumps(attributes), json.dumps(events))
+
+
+def _left(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in CONTENT}
+
+
+def _replace(con: duckdb.DuckDBPyConnection, rows: list[_Emptied]) -> None:
+    columns = [pa.array(column) for column in zip(*rows, strict=True)]
+    con.register("incoming", pa.table(dict(zip(_Emptied._fields, columns, strict=True))))
+    try:
+        con.execute(schema.query("update_contents"), {"since": rows[0].started_at, "until": rows[-1].started_at})
+    finally:
+        con.unregister("incoming")

@@ -1,0 +1,174 @@
+"""What the receiver takes: `receive.py [SPANS] [CLIENTS] [RATE]`, prints its figures as JSON.
+
+The server is `toolspend up` without its pages, in a process of its own; the clients are processes too, which send mixed
+batches of 512 spans of whole agent sessions (`traffic`), about 900 bytes a span. First as fast as it takes them: spans
+a second until all are durable, and until all are attributed too, its memory, and bytes a span on disk. Then at RATE
+spans a second: how long acknowledgements take, and a page's questions meanwhile and, before, idle.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "instrumentation", "ingest", "dashboard")]
+
+HEADERS = {"content-type": "application/x-protobuf"}
+RATE_S = 20
+
+
+def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready: Any, found: Any, offset: int) -> None:
+    """One client: its batches, each sent until it is acknowledged; how long each took, in ms."""
+    import traffic
+
+    bodies = list(traffic.batches(client + offset, clients, spans))
+    waits, again = [], 0
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    ready.wait()
+    due = time.perf_counter()
+    for body, _ in bodies:
+        if pause_s:
+            time.sleep(max(due - time.perf_counter(), 0))
+            due += pause_s
+        before = time.perf_counter()
+        while True:
+            connection.request("POST", "/v1/traces", body, HEADERS)
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status == 200:
+                break
+            again += 1
+            time.sleep(min(int(answer.headers.get("retry-after", 1)), 1))
+        waits.append((time.perf_counter() - before) * 1000)
+    found.put((sum(count for _, count in bodies), waits, again))
+
+
+def load(port: int, clients: int, spans: int, rate: int | None, offset: int) -> tuple[int, list[float], int, float]:
+    """All clients at once: spans sent, waits in ms, answers to come again, and seconds."""
+    import traffic
+
+    context = multiprocessing.get_context("spawn")
+    ready, found = context.Event(), context.Queue()
+    pause_s = clients * traffic.BATCH_SPANS / rate if rate else 0.0
+    workers = [
+        context.Process(target=send, args=(port, client, clients, spans // clients, pause_s, ready, found, offset))
+        for client in range(clients)
+    ]
+    for worker in workers:
+        worker.start()
+    time.sleep(3 + spans / 100_000)
+    before = time.perf_counter()
+    ready.set()
+    results = [found.get() for _ in workers]
+    seconds = time.perf_counter() - before
+    for worker in workers:
+        worker.join()
+    waits = [wait for _, each, _ in results for wait in each]
+    return sum(count for count, _, _ in results), waits, sum(again for _, _, again in results), seconds
+
+
+def resident_mb(pid: int, kind: str) -> float:
+    """`VmHWM` (the most) or `VmRSS` (now) of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(kind))) / 1024
+
+
+class Reader(threading.Thread):
+    """Asks the overview's questions again and again: the time of each run, in ms."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.waits, self.is_over = port, [], threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self.is_over.is_set():
+            before = time.perf_counter()
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+            connection.request("GET", "/overview")
+            connection.getresponse().read()
+            connection.close()
+            self.waits.append((time.perf_counter() - before) * 1000)
+            time.sleep(0.2)
+
+    def stop(self) -> float:
+        """End, and the median."""
+        self.is_over.set()
+        self.join(120)
+        return statistics.median(self.waits)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """That share of the values is not above it."""
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)]
+
+
+def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
+    """The figures."""
+    import duckdb
+
+    from soak import harness
+
+    home = Path(tempfile.mkdtemp(prefix="toolspend-bench-")) / "home"
+    home.mkdir()
+    port, grpc_port = harness.free_port(), harness.free_port()
+    figures: dict[str, Any] = {"cores": os.cpu_count(), "clients": clients}
+    with harness.lean(home, port, grpc_port) as process:
+        assert harness.served.until(lambda: harness.is_up(port), within_s=60)
+        sent, waits, again, seconds = load(port, clients, spans, None, 0)
+        acknowledged = time.perf_counter()
+        while harness.health(port).get("underived_spans"):
+            time.sleep(0.1)
+        lag = time.perf_counter() - acknowledged
+        figures |= {
+            "spans": sent,
+            "durable_per_s": round(sent / seconds),
+            "attributed_per_s": round(sent / (seconds + lag)),
+            "ack_p50_ms": round(percentile(waits, 0.5)),
+            "ack_p95_ms": round(percentile(waits, 0.95)),
+            "told_to_come_again": again,
+            "most_memory_mb": round(resident_mb(process.pid, "VmHWM")),
+        }
+        idle = Reader(port)
+        time.sleep(6)
+        figures["page_idle_ms"] = round(idle.stop())
+        meanwhile = Reader(port)
+        _, waits, again, seconds = load(port, clients, rate * RATE_S, rate, 1 << 30)
+        figures |= {
+            "page_meanwhile_ms": round(meanwhile.stop()),
+            "rate_asked": rate,
+            "rate_taken": round(rate * RATE_S / seconds),
+            "rate_ack_p50_ms": round(percentile(waits, 0.5)),
+            "rate_ack_p95_ms": round(percentile(waits, 0.95)),
+        }
+        process.terminate()
+        process.wait(60)
+    store = home / "toolspend.duckdb"
+    with duckdb.connect(str(store)) as con:
+        con.execute("checkpoint")
+        row = con.execute("select (select count(*) from spans), (select count(*) from llm_requests)").fetchone()
+        sizes = con.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
+        ledger = con.execute(
+            "select count(*) from llm_requests where request_id not in (select request_id from context_ledger)"
+        ).fetchone()
+    assert row is not None and sizes is not None and ledger is not None
+    figures |= {
+        "stored": row[0], "requests": row[1], "requests_not_attributed": ledger[0],
+        "bytes_per_span": round(sizes[0] / row[0]),
+    }  # fmt: skip
+    return figures
+
+
+if __name__ == "__main__":
+    given = [int(each) for each in sys.argv[1:]]
+    print(json.dumps(main(*(given + [1_000_000, 4, 5_000][len(given) :]))))
