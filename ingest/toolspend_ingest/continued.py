@@ -302,6 +302,7 @@ class Continued:
     def keep(self, session_id: str, session: KnownSession, traces: Iterable[tuple[str, KnownTrace]]) -> None:
         """Keeps a session with its traces, which are of no other."""
         self.sessions[session_id] = session
+        self.sessions.move_to_end(session_id)
         self.traces.update(traces)
         while len(self.sessions) > _MOST_SESSIONS:
             self.forget(next(iter(self.sessions)))

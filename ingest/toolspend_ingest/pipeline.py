@@ -130,14 +130,18 @@ def go_on(
         whole |= {part.trace_id for parts in plans.values() for part in parts}
         plans.clear()
     changes: dict[str, Changes] = {}
+    known = {session_id: memory.sessions[session_id] for session_id in plans}
     for session_id, parts in plans.items():
         try:
-            changes[session_id] = memory.sessions[session_id].go_on([part.rows for part in parts])
+            changes[session_id] = known[session_id].go_on([part.rows for part in parts])
         except NotContinued:
             memory.forget(session_id)
             whole |= {part.trace_id for part in parts}
     derived = derive(con, sorted(whole), memory) if whole else Derived([], [], {})
-    late = [each for each in changes if each in derived.session_ids]
+    if whole and _column(con, "traces_of_responses", sorted(responses)):
+        late = list(changes)
+    else:
+        late = [each for each in changes if each in derived.session_ids]
     if late:
         again = derive(con, sorted(part.trace_id for each in late for part in plans[each]), memory)
         touched = sorted({*derived.session_ids, *again.session_ids})
@@ -147,9 +151,7 @@ def go_on(
     for session_id in kept:
         for part in plans[session_id]:
             part.trace.add(part.spans, part.rows)
-        memory.keep(
-            session_id, memory.sessions.pop(session_id), ((part.trace_id, part.trace) for part in plans[session_id])
-        )
+        memory.keep(session_id, known[session_id], ((part.trace_id, part.trace) for part in plans[session_id]))
     memory.steps += len(kept)
     growths = {session_id: each.growth for session_id, each in kept.items() if each.growth.has_any}
     return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)

@@ -187,7 +187,8 @@ def _prices(
     known = prices.get(model)
     if known is None or edges[model].are_between(known, started_us, tokens):
         raise NotAlone("a price is not known from an earlier request")
-    return known.by_rate.tolist()
+    found: list[int] = known.by_rate.tolist()
+    return found
 
 
 def _count(value: int | None) -> int | None:
@@ -264,7 +265,7 @@ def read_calls(
         for call in calls
     ]  # fmt: skip
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 11).T
-    return Calls(*columns[:10], columns[10].astype(np.bool_))
+    return Calls(*columns[:10], is_described=columns[10].astype(np.bool_))
 
 
 def names_of(requests: Sequence[LlmRequest], schema: pa.Schema) -> pa.Table:

@@ -7,7 +7,7 @@ kind there is the n-th piece like it that the session has. Text that a delta say
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -67,7 +67,8 @@ PIECE_COLUMNS: Final = (
     "tool", "call", "version", "code", "born",
 )  # fmt: skip
 """What there is one element of for each piece."""
-_NONE: Final = Pieces(*(np.zeros(0, dtype=np.int64) for _ in Pieces.__slots__))
+_NOTHING: Any = np.zeros(0, dtype=np.int64)
+_NONE: Final = Pieces(*(_NOTHING for _ in Pieces.__slots__))
 
 
 def identify(inputs: Inputs, lineage: Lineage, known: Pieces | None = None, first_new: int = 0) -> Pieces:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from . import model as m
 from .arrays import lean, running, spans, split, sums
@@ -49,7 +50,7 @@ class Sizes:
     """What prompts leave to those that follow them: of pieces in the models of their sessions, of prompts, elements."""
 
     size: Ints
-    basis: Ints
+    basis: npt.NDArray[np.int8]
     is_sized: Flags
     gap: Ints
     residual: Ints
