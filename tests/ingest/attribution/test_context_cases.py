@@ -115,7 +115,7 @@ def test_case_08_a_prompt_that_was_billed_twice_is_measured_by_the_next_one() ->
 
 
 def test_case_08_what_was_cleared_leaves_a_note_for_each_result() -> None:
-    """The notes that stand for a long and for a short result that were cleared are alike, and not as the results were."""
+    """The notes that stand for a long and for a short result that were cleared are of one size."""
     talk = Conversation()
     calls = [use("long", "c1"), use("brief", "c2")]
     talk.ask(definition("long"), definition("brief"), ["u", 100], answer=calls, input=838, output=83)
