@@ -79,6 +79,7 @@ class Evidence:
     segments: int | None
     chars: int | None
     output: str | None
+    applied_edits: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,10 @@ class Conversation:
         self.prompt: list[Piece] = []
         self.prefix = prefix
 
-    def ask(self, *new: Piece, answer: Sequence[Piece] | None = None, base: bool = True, **fields: Any) -> Request:
+    def ask(
+        self, *new: Piece, answer: Sequence[Piece] | None = None, base: bool = True,
+        edits: Sequence[Mapping[str, Any]] = (), **fields: Any,
+    ) -> Request:  # fmt: skip
         """One request with the pieces that it adds; `base=False` sends a keyframe, None for an answer says nothing."""
         index = len(self.session.evidence)
         request = bill(f"{self.prefix}{index:04}", index * 60, **fields)
@@ -160,6 +164,7 @@ class Conversation:
                 len(self.prompt),
                 sum(piece[1] for piece in self.prompt),
                 json.dumps(list(answer)) if answer is not None else None,
+                json.dumps(list(edits)) if edits else None,
             )
         )
         return request

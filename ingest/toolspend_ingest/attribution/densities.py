@@ -2,9 +2,10 @@
 
 Every growth of a billed prompt, and every billed output, is an equation: what was added, or written, has so many tokens
 together. For each session and model they are solved for corrections of a prior: of everything, of each form of segment,
-of each tool's calls and results, of digits, and of what blocks, messages and the hidden tool prompt cost beyond their
-text. The prior is weak, and an equation counts by how far texts of one form differ (Bayesian linear regression). Which
-estimator to use was chosen on simulated sessions of known truth: `make accuracy` compares them.
+of each tool's calls and results, of digits, characters and bytes beyond ASCII, and of what blocks, messages and the
+hidden tool prompt cost beyond their text. The prior is weak, and an equation counts by how far texts of one form differ
+(Bayesian linear regression). Which estimator to use was chosen on simulated sessions of known truth: `make accuracy`
+compares them.
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ _COUNT_SPREAD: Final = (0.5, 0.02, 0.3)
 """How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
 pieces, other scripts a token a letter or a token a word."""
 _NOISE: Final = np.full(_FORMS, 0.05)
-_NOISE[[IMAGE, DOCUMENT]] = (0.05, 0.2)
-_PAGE: Final = 1000.0
-_NOISE_PER_TOKEN: Final = 0.1
+_NOISE[DOCUMENT] = 0.2
 """How far one text is from others of its tool and form."""
+_NOISE_PER_TOKEN: Final = 0.1
+"""What that is more for short texts: the variance, in tokens, of each token."""
+_PAGE: Final = 1000.0
+"""How far a document is from what its length says, in tokens: how many pages it has is not known."""
 _LEAST_NOISE: Final = 2.0
 _FARTHEST: Final = 3.0
 """Spreads that framing may be from its prior: a bill that nothing explains is not for the framing to explain."""
@@ -138,10 +141,6 @@ class Densities:
         """Sizes of pieces within groups."""
         return self.of(self.pieces.take(piece), group)
 
-    def slack(self, piece: Ints) -> Ints:
-        """How uncertain the sizes of pieces are."""
-        return slack(self.pieces.take(piece))
-
     def of(self, some: Segments, group: Ints) -> Ints:
         """Sizes of segments within groups."""
         factor = self.factor[group, some.form]
@@ -183,7 +182,7 @@ def variances(some: Segments) -> Floats:
 
 
 def slack(some: Segments) -> Ints:
-    """`variances` as whole numbers, whose sums are exact, in thousandths."""
+    """`variances` in thousandths, as whole numbers: sums of these are exact."""
     found: Ints = np.rint(np.clip(variances(some) * 1000, 1, 2**40)).astype(np.int64)
     return found
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from . import model as m
 from .arrays import lean, running, spans, split, sums
 from .contexts import Contexts
-from .densities import REQUEST, Densities, has_tools, learn
+from .densities import REQUEST, Densities, has_tools, learn, slack
 from .model import IS_WRITTEN, MICRO, C, D, Flags, Ints, K, R, T, U
 
 _MAX_LEARNED: Final = 10**9
@@ -177,7 +177,7 @@ class _Sharing:
         starts = np.diff(part[order], prepend=-1) != 0
         shared = np.empty(len(new), dtype=np.int64)
         ends = totals[part[order][starts]]
-        leaning = lean(expected[order], densities.slack(piece[new][order]), starts, ends)
+        leaning = lean(expected[order], slack(densities.pieces.take(piece[new[order]])), starts, ends)
         shared[order] = split(leaning, starts, ends)
         self.size[instance[new]] = shared
         self.is_sized[instance[new]] = True
