@@ -15,10 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from toolspend import attributes as at
 
-from ..rows import Normalised, Span
+from ..rows import Span
 from . import content, genai, langsmith, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
-from .conventions import SYSTEM
-from .conventions import normalise as _rows
+from .conventions import SYSTEM, normalise
+
+__all__ = ["MARKS", "Dialect", "dialect_of", "is_spoken", "normalise", "translate", "without_content"]
 
 
 class Dialect(NamedTuple):
@@ -99,8 +100,3 @@ def without_content(span: Span) -> dict[str, Any]:
 def is_spoken(scope: str | None) -> bool:
     """Whether every span of this scope is in a dialect."""
     return scope in _BY_SCOPE
-
-
-def normalise(span: Span) -> Normalised:
-    """The rows that a translated span makes."""
-    return _rows(span)
