@@ -23,6 +23,7 @@ import grpc
 import served
 import traffic
 from toolspend._frames import encode
+from toolspend_ingest import Store
 
 LEAN = Path(__file__).with_name("lean.py")
 HEADERS = {"content-type": "application/x-protobuf"}
@@ -224,7 +225,9 @@ FAULTS = {
 
 
 def faults(store: Path, tally: Tally) -> list[str]:
-    """What is lost, doubled or wrong in the store, one line each; empty where nothing is."""
+    """What is lost, doubled or wrong in the store once what is due is derived, one line each."""
+    with Store.open(store) as opened:
+        opened.derive_pending()
     sure = tally.acknowledged | tally.spooled
     made = {session.session_id: session for session in map(traffic.session, sure)}
     found = []

@@ -35,13 +35,12 @@ def run(
         killed = harness.kill_at_random(
             lambda: start(home, http_port, grpc_port), http_port, kills, seed, most_s, within_s, said
         )
-    # What is in the spool still, or due, is done by the next command.
+    # What is in the spool still is loaded by the next command.
     with Store.open(home / "toolspend.duckdb") as store:
         for source in spool_files(home / "spool"):
             for chunk in source.chunks(store.position(source.name)):
                 load = Load(source.name, chunk.identity, chunk.position)
                 store.append_load(chunk.decoded.spans, load, is_derived_later=True)
-        store.derive_pending()
     return killed, clients.tally, harness.faults(home / "toolspend.duckdb", clients.tally)
 
 
