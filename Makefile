@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
+# A file's tests stay together: what they share is made once.
+PARALLEL := -n auto --dist loadfile
 
 .PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples clean
 
@@ -18,7 +20,7 @@ demo: $(STAMP) ## the dashboard on the sample traces
 	$(BIN)/toolspend demo
 
 test: $(STAMP) ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(STAMP) ## linters, type checkers, layers
 	$(BIN)/ruff check .
@@ -40,7 +42,7 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade pip
 	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[all]' --group dev
-	$(LOWEST)/bin/python -m pytest
+	$(LOWEST)/bin/python -m pytest $(PARALLEL)
 
 accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
 	$(BIN)/python tests/accuracy/run.py
