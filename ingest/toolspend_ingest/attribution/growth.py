@@ -256,7 +256,7 @@ def _size(value: Any, most: int) -> int:
 
 
 def read_calls(
-    calls: Sequence[ToolCall], place_of: Mapping[str, int], described: set[str], tools: Texts, ids: Texts
+    calls: Sequence[ToolCall], place_of: Mapping[str, int], described: frozenset[str], tools: Texts, ids: Texts
 ) -> Calls:
     """The columns of calls."""
     rows = [
