@@ -134,7 +134,6 @@ class KnownSession:
 
     def __init__(self, rows: SessionRows, said: Said) -> None:
         self.said = said
-        self.traces = {row.trace_id for row in (*rows.requests, *rows.tool_calls, *rows.batches)}
         self.scope = rows.requests[0].scope
         self.last_at: datetime = max(row.started_at for row in rows.requests)
         self.calls: dict[str, ToolCall] = {}
@@ -179,7 +178,7 @@ class KnownSession:
                 self._put(calls[-1])
             elif all(self.calls[id_] is not call for call in calls):
                 raise NotContinued("a call ran before it was asked for")
-        new = {id_: call for call in calls if (id_ := call.tool_call_id) is not None}
+        new = {call.tool_call_id or "": call for call in calls}
         known = [self.calls[id_] for id_ in result_ids if id_ in self.calls and id_ not in new]
         known += [call for batch_id in batches for id_, call in self._by_batch[batch_id].items() if id_ not in new]
         if any(call.batch_id in self.batches for call in calls):
@@ -200,7 +199,6 @@ class KnownSession:
             self._put(call)
         changed = [call for call in group if call.tool_call_id in new or was[call.tool_call_id] != call]
         deleted = {call.tool_call_id for call in changed} - new.keys() | {key[2] for key in gone}
-        self.traces |= {row.trace_id for row in (*requests, *calls, *batches.values())}
         self._forget()
         selections = [row for rows in traces for row in rows.selections]
         return Changes(

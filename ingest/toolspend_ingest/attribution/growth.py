@@ -226,13 +226,17 @@ def _list(text: str) -> list[Any]:
 
 
 def _item(item: Any, tools: Texts, ids: Texts, may_copy: bool) -> tuple[int, ...]:
-    if not isinstance(item, list) or not all(value is None or type(value) in (int, str) for value in item):
+    if (
+        not isinstance(item, list)
+        or len(item) < 2
+        or not all(value is None or type(value) in (int, str) for value in item)
+    ):
         raise NotAlone("an item of evidence is none")
     if len(item) == 2 and may_copy and type(item[0]) is int:
         return (1, _size(item[0], 2**53), _size(item[1], 2**53), m.OTHER, 0, -1, -1, *(0,) * 8)
     letter, chars, tool, id_, flags, length, weight, digits = [*item, None, None, None, None, None, None][:8]
     kind = m.LETTERS.find(letter) if isinstance(letter, str) and len(letter) == 1 else -1
-    if kind < 0 or kind in (K, m.OTHER) or len(item) < 2 or type(chars) is not int:
+    if kind < 0 or kind in (K, m.OTHER) or type(chars) is not int:
         raise NotAlone("a segment is of a kind of its own")
     if not all(value is None or isinstance(value, str) for value in (tool, id_, flags)):
         raise NotAlone("a segment is malformed")
@@ -252,7 +256,7 @@ def _size(value: Any, most: int) -> int:
 
 
 def read_calls(
-    calls: Sequence[ToolCall], place_of: Mapping[str, int], described: set[str], tools: Texts, ids: Texts
+    calls: Sequence[ToolCall], place_of: Mapping[str, int], described: frozenset[str], tools: Texts, ids: Texts
 ) -> Calls:
     """The columns of calls."""
     rows = [
@@ -265,7 +269,8 @@ def read_calls(
         for call in calls
     ]  # fmt: skip
     columns = np.array(rows, dtype=np.int64).reshape(len(rows), 11).T
-    return Calls(*columns[:10], is_described=columns[10].astype(np.bool_))
+    every: list[Any] = [*columns[:10], columns[10].astype(np.bool_)]
+    return Calls(*every)
 
 
 def names_of(requests: Sequence[LlmRequest], schema: pa.Schema) -> pa.Table:

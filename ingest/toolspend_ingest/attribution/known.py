@@ -197,7 +197,8 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
     is_base[pairs.base] = True
     last = np.arange(len(contexts.start))[-_LAST:]
     is_silent = ~_has_parts(contexts)[new]
-    models = [request.price_model for request in growth.requests]
+    models: list[str | None] = [None] * first_new
+    models += [request.price_model for request in growth.requests]
     kept = Known(
         *_last(contexts, shares, last),
         ledger.booked,
@@ -215,7 +216,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         known.requests.union(names),
         known.described.union(names),
         known.silent.union(name for name, silent in zip(names, is_silent.tolist(), strict=True) if silent),
-        _prices(inputs, [None] * first_new + models, new, known.prices),
+        _prices(inputs, models, new, known.prices),
         savings,
     )
     return Step(kept, contexts, shares, ledger, pairs, billed, first_new, np.flatnonzero(is_changed), changes)

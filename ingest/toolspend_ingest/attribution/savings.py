@@ -70,8 +70,8 @@ def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
 class Savings(NamedTuple):
     """The compressions, with their costs, and the selections of a session as they were read, and what they came to."""
 
-    compressions: list[Sequence[Any]]
-    selections: list[Sequence[Any]]
+    compressions: Sequence[Sequence[Any]]
+    selections: Sequence[Sequence[Any]]
     saved: list[CompressionRow]
     chosen: list[SelectionRow]
 

@@ -37,7 +37,7 @@ def read(session: Session) -> Inputs:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(delta=PLAIN | LISTS | SEGMENTS.map(lambda one: json.dumps([one])), output=PLAIN | LISTS)
 def test_items_are_read_alike(delta: str | None, output: str | None) -> None:
     """Deltas and outputs, however malformed: the same items with the same codes, or none."""
@@ -59,7 +59,7 @@ def test_items_are_read_alike(delta: str | None, output: str | None) -> None:
     assert (tools.texts, ids.texts) == (whole.tools, whole.ids)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(request=requests("q0"), segments=st.none() | st.integers(-5, 200_000), chars=st.none() | st.integers(-5, 2**40))
 def test_prompts_are_read_alike(request: object, segments: int | None, chars: int | None) -> None:
     """A request's figures, however odd: the same columns, or none."""
