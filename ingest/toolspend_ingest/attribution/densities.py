@@ -353,7 +353,7 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
     by_equation = np.argsort(place[equations.of], kind="stable")
     of, parts = place[equations.of][by_equation], equations.parts.take(by_equation)
     group = equations.group[order]
-    key = _tool_key(parts, group[of])
+    key, variance_of = _tool_key(parts, group[of]), variances(parts)
     tokens = equations.tokens[order].astype(np.float64)
     bounds = np.searchsorted(group, np.arange(len(densities.session) + 1))
     part_bounds = np.searchsorted(of, bounds)
@@ -382,7 +382,7 @@ def _solve(densities: Densities, equations: Equations, hidden: Floats) -> None:
         spread = np.concatenate([_PRIOR_SPREAD, np.full(len(used), _TOOL_SPREAD)])
         spread[_HIDDEN] = _KNOWN_HIDDEN if hidden[each] else _UNKNOWN_HIDDEN
         variance = np.full(high - low, _LEAST_NOISE**2)
-        np.add.at(variance, row, variances(parts.take(some)))
+        np.add.at(variance, row, variance_of[some])
         weighted = matrix / variance[:, None]
         precision = matrix.T @ weighted
         precision[np.diag_indices(len(spread))] += spread**-2.0
