@@ -225,7 +225,8 @@ def _load(
 
 def _span(row: Sequence[Any]) -> Span:
     """A stored span in the conventions' words."""
-    return vocabularies.translate(Span(*row[:12], json.loads(row[12]), json.loads(row[13])))
+    fields = [*row[:12], json.loads(row[12]), json.loads(row[13])]
+    return vocabularies.translate(Span(*fields))
 
 
 def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:
