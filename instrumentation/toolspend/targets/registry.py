@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -19,6 +19,8 @@ from ..evidence.definitions import definition_log
 from . import _calls, _named, _tools, _wrapping
 from ._tools import ToolInfo
 from ._wrapping import Restore, Wrapped
+
+R = TypeVar("R")
 
 _SELECT: Final = "get_tools_for_task"
 _CONTAINERS: Final = ("tools", "_tools", "all_tools", "registered_tools", "_registry", "registry")
@@ -108,6 +110,8 @@ def instrument(registry: Any) -> None:
         )
     watched = _watch(target)
     watched.refresh()
+    if getattr(target, "traces_itself", False) is True:
+        return
     for name, around in ((_SELECT, _around_select(watched)), ("register", _around_register(watched))):
         method = getattr(target, name, None)
         if callable(method) and not isinstance(method, Wrapped):
@@ -206,16 +210,25 @@ def _around_select(watched: _Registry) -> _wrapping.Around:
             return wrapped(*args, **kwargs)
         if inspect.iscoroutinefunction(wrapped):
             return _select_async(watched, wrapped, args, kwargs)
-        span = _start(args, kwargs)
-        try:
-            selected = wrapped(*args, **kwargs)
-        except BaseException as error:
-            _end(watched, span, None, error)
-            raise
-        _end(watched, span, selected, None)
-        return selected
+        return _select(watched, wrapped, args, kwargs)
 
     return around
+
+
+def traced_selection(registry: Any, select: Callable[..., R], *args: Any) -> R:
+    """`select(*args)`, the task type first, with its span: for a registry that traces itself."""
+    return _select(_watch(registry), select, args, {})
+
+
+def _select(watched: _Registry, wrapped: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    span = _start(args, kwargs)
+    try:
+        selected = wrapped(*args, **kwargs)
+    except BaseException as error:
+        _end(watched, span, None, error)
+        raise
+    _end(watched, span, selected, None)
+    return selected
 
 
 async def _select_async(

@@ -5,7 +5,8 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 
 from __future__ import annotations
 
-from .registry import Selection, ToolRegistry
+from .registry import ToolRegistry
+from .selection import Selection
 from .tool import Tool, ToolError
 
 __all__ = ["Selection", "Tool", "ToolError", "ToolRegistry"]

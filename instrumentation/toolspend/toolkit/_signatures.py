@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-_INSTALL: Final = "pip install 'toolspend[toolkit]'"
+from ._words import INSTALL
 
 
 def description_of(function: Callable[..., Any]) -> str:
@@ -19,10 +19,14 @@ def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
     """The JSON Schema of the function's parameters, with what the docstring says of each, and no titles."""
     try:
         from pydantic import TypeAdapter
-        from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+        from pydantic.errors import (
+            PydanticInvalidForJsonSchema,
+            PydanticSchemaGenerationError,
+            PydanticUndefinedAnnotation,
+        )
         from pydantic.json_schema import GenerateJsonSchema
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"Tool.from_function: {error.name} is not installed: {_INSTALL}", name=error.name) from None
+        raise _missing(error) from None
 
     class Untitled(GenerateJsonSchema):
         # Titles only repeat names, and every request would pay for them.
@@ -33,10 +37,12 @@ def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
     if inspect.Parameter.POSITIONAL_ONLY in kinds or inspect.Parameter.VAR_POSITIONAL in kinds:
         raise TypeError(f"Tool.from_function: {name} has positional-only parameters, and tools are called by keyword")
     try:
-        schema = TypeAdapter(function).json_schema(schema_generator=Untitled)
+        schema = TypeAdapter[Any](function).json_schema(schema_generator=Untitled)
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
         reason = str(error).splitlines()[0]
-        raise TypeError(f"Tool.from_function: {name}: a type that JSON cannot say; give schema=... ({reason})") from None
+        raise TypeError(
+            f"Tool.from_function: {name}: a type that JSON cannot say; give schema=... ({reason})"
+        ) from None
     for each in (schema, *schema.get("$defs", {}).values()):
         each.pop("title", None)
     properties = schema.setdefault("properties", {})
@@ -51,5 +57,9 @@ def _parsed(function: Callable[..., Any]) -> Any:
     try:
         import docstring_parser
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"Tool.from_function: {error.name} is not installed: {_INSTALL}", name=error.name) from None
+        raise _missing(error) from None
     return docstring_parser.parse(inspect.getdoc(function) or "")
+
+
+def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
+    return ModuleNotFoundError(f"Tool.from_function: {error.name} is not installed: {INSTALL}", name=error.name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -92,7 +91,9 @@ class Tool:
             known["schema"] = _schema_of_arguments(said.get("arguments"))
         known["schema"] = copy.deepcopy(dict(known["schema"]))
         known.setdefault("description", "")
-        known.update(_hints(said.get("annotations")) | {key: value for key, value in known.items() if value is not None})
+        known.update(
+            _hints(said.get("annotations")) | {key: value for key, value in known.items() if value is not None}
+        )
         if isinstance(said.get("outputSchema"), Mapping):
             known.setdefault("output_schema", copy.deepcopy(dict(said["outputSchema"])))
         if handler is not None:
@@ -179,8 +180,3 @@ def parameters_of(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     if not isinstance(properties, Mapping):
         return {}
     return {str(name): each if isinstance(each, Mapping) else {} for name, each in properties.items()}
-
-
-def is_async(handler: Callable[..., Any]) -> bool:
-    """Whether calling `handler` gives something to await."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
