@@ -13,6 +13,7 @@ from typing import Any
 from toolspend.toolkit import Tool
 
 TASKS = Path(__file__).parent / "tasks.tsv"
+FRESH = TASKS.with_name("fresh.tsv")
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def recorded_tools(recordings: Path) -> list[Tool]:
     ]
 
 
-def tasks() -> list[Task]:
-    """Every task, in the order of the file."""
-    with TASKS.open(encoding="utf-8", newline="") as file:
+def tasks(path: Path) -> list[Task]:
+    """The tasks of a file, in its order."""
+    with path.open(encoding="utf-8", newline="") as file:
         return [
             Task(row["task"], row["how"] == "direct", _needs(row["tools"]), number % 2 == 1)
             for number, row in enumerate(csv.DictReader(file, delimiter="\t"), 1)

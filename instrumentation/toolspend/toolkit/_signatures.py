@@ -37,7 +37,7 @@ def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
     if inspect.Parameter.POSITIONAL_ONLY in kinds or inspect.Parameter.VAR_POSITIONAL in kinds:
         raise TypeError(f"Tool.from_function: {name} has positional-only parameters, and tools are called by keyword")
     try:
-        schema = TypeAdapter[Any](function).json_schema(schema_generator=Untitled)
+        schema = TypeAdapter[Any](_as_type(function)).json_schema(schema_generator=Untitled)
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
         reason = str(error).splitlines()[0]
         raise TypeError(
@@ -63,3 +63,8 @@ def _parsed(function: Callable[..., Any]) -> Any:
 
 def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
     return ModuleNotFoundError(f"Tool.from_function: {error.name} is not installed: {INSTALL}", name=error.name)
+
+
+def _as_type(function: Any) -> Any:
+    # To pydantic a function is a type too, whose values are calls; to the type checkers it is not.
+    return function
