@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import bm25s
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "instrumentation")]
-
 from embedding import minilm
 from tasks import FRESH, TASKS, Task, recorded_tools, tasks
 

@@ -57,6 +57,10 @@ class _Registry:
         wanted = self._by_name if names is None else names
         return {name: self._by_name[name][1] for name in wanted if name in self._by_name}
 
+    def described(self) -> dict[str, ToolInfo]:
+        """The tools that the registry held when it was last looked at, by name."""
+        return {name: info for name, (_, info) in self._by_name.items()}
+
     @property
     def has_tools(self) -> bool:
         """Whether it was seen to hold any tool."""
@@ -261,10 +265,11 @@ def _end(watched: _Registry, span: Span | None, selected: object, error: BaseExc
         span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     else:
-        candidates = watched.refresh()
         offered = (
             [watched.info(tool) for tool in selected if _is_tool(tool)] if isinstance(selected, list | tuple) else []
         )
+        watched.refresh([info.name for info in offered])
+        candidates = watched.described()
         offered_chars = sum(info.definition_chars or 0 for info in offered)
         names = {info.name for info in offered}
         span.set_attributes(

@@ -28,6 +28,7 @@ _SUCCESS_WEIGHT: Final = 0.1
 _SATURATION: Final = 1.5
 _LENGTH: Final = 0.75
 _EMBEDDED_CHARS: Final = 200
+_REMEMBERED_TERMS: Final = 2_000
 _SURE: Final = 0.35
 _WRITES: Final = frozenset({"create", "delete", "update", "block", "send", "upload"})
 _READS: Final = frozenset({"read", "list", "search"})
@@ -55,7 +56,9 @@ class Ranking:
         self._tools = _Index(documents)
         self._categories = _Index(merged)
         self._category_of = np.array([places[tool.category] for tool in tools], dtype=np.intp)
-        self._does = [_words.actions(_words.terms(tool.name)) for tool in tools]
+        does = [_words.actions(_words.terms(tool.name)) for tool in tools]
+        self._writes = np.array([bool(each & _WRITES) and not each & _READS for each in does])
+        self._doing = {action: np.array([action in each for each in does]) for action in frozenset().union(*does)}
         self._embed = embed
         self._vectors = None if embed is None else _unit(embed([_passage(tool) for tool in tools]))
 
@@ -82,15 +85,12 @@ class Ranking:
         """Less than 1 where a tool would change something that the text only asks about."""
         import numpy as np
 
-        wanted = _words.actions(asked)
-        is_question = _words.is_question(text)
-        return np.array(
-            [
-                _WRITES_UNASKED if is_question and does & _WRITES and not does & (_READS | wanted) else 1.0
-                for does in self._does
-            ],
-            dtype=np.float32,
-        )
+        if not _words.is_question(text):
+            return np.ones(len(self._writes), dtype=np.float32)
+        unasked = self._writes.copy()
+        for action in _words.actions(asked) & self._doing.keys():
+            unasked &= ~self._doing[action]
+        return np.where(unasked, np.float32(_WRITES_UNASKED), np.float32(1))
 
 
 class _Index:
@@ -108,6 +108,7 @@ class _Index:
         self._places: dict[str, int] = model.vocab_dict
         self._data, self._rows, self._starts = (model.scores[key] for key in ("data", "indices", "indptr"))
         self._count = len(documents)
+        self._columns: dict[str, tuple[Column, float]] = {}
 
     def scores(self, asked: Sequence[str]) -> tuple[Column, float]:
         """Each document's score for the terms `asked`, and what a document that has them all would get."""
@@ -116,14 +117,25 @@ class _Index:
         total = np.zeros(self._count, dtype=np.float32)
         best: list[float] = []
         for term in asked:
-            column = np.zeros(self._count, dtype=np.float32)
-            for synonym in _words.said_for(term):
-                self._raise_to(column, synonym, _SYNONYM_WEIGHT)
-            self._raise_to(column, term, 1.0)
-            total += column
-            best.append(float(column.max(initial=0.0)))
+            known = self._columns.get(term)
+            if known is None:
+                known = self._column(term)
+                if len(self._columns) < _REMEMBERED_TERMS:
+                    self._columns[term] = known
+            total += known[0]
+            best.append(known[1])
         # A word that no tool knows is worth as much as the best known one: it was said, and nothing answers it.
         return total, sum(each or max(best) for each in best)
+
+    def _column(self, term: str) -> tuple[Column, float]:
+        """Each document's score for one term, and the best of them."""
+        import numpy as np
+
+        column = np.zeros(self._count, dtype=np.float32)
+        for synonym in _words.said_for(term):
+            self._raise_to(column, synonym, _SYNONYM_WEIGHT)
+        self._raise_to(column, term, 1.0)
+        return column, float(column.max(initial=0.0))
 
     def _raise_to(self, column: Column, term: str, weight: float) -> None:
         place = self._places.get(term)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from .. import _provider
@@ -136,26 +137,27 @@ class ToolRegistry:
         return Selection(known, left_out=known.left_out, is_unsure=known.is_unsure, find=self.find_tools)
 
     def _chosen(self, tools: Sequence[Tool], category: str | None, max_tools: int, query: str | None) -> Selection:
-        offerable = [tool for tool in tools if not tool.is_deprecated]
         ranked = Ranked(list(range(len(tools))), is_unsure=False) if not query else self._ranked(query)
-        fitting = [
-            tools[place]
-            for place in ranked.order
-            if not tools[place].is_deprecated and (category is None or tools[place].category in (category, _GENERAL))
-        ]
+        pinned = [tool for tool in tools if tool.is_pinned]
         chosen: dict[str, Tool] = {}
-        for tool in [*(tool for tool in offerable if tool.is_pinned), *fitting]:
+        has_category = category is None
+        for tool in chain(pinned, map(tools.__getitem__, ranked.order)):
+            if len(chosen) == max_tools:
+                break
+            fits = category is None or tool.category in (category, _GENERAL)
+            has_category |= fits
+            if tool.is_deprecated or tool.name in chosen or not (fits or tool.is_pinned):
+                continue
             wanted = {each.name: each for each in self._with_required(tool) if each.name not in chosen}
             if len(chosen) + len(wanted) <= max_tools:
                 chosen.update(wanted)
-            if len(chosen) == max_tools:
-                break
-        is_unsure = ranked.is_unsure or (category is not None and not fitting)
         left_out = [tool for tool in tools if tool.name not in chosen]
-        return Selection(chosen.values(), left_out=left_out, is_unsure=is_unsure)
+        return Selection(chosen.values(), left_out=left_out, is_unsure=ranked.is_unsure or not has_category)
 
     def _with_required(self, tool: Tool) -> list[Tool]:
         """`tool`, and after it what it requires, and what that requires."""
+        if not tool.requires:
+            return [tool]
         found = {tool.name: tool}
         waiting = list(tool.requires)
         while waiting:
