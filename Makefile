@@ -47,7 +47,7 @@ accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth
 
 selection: $(STAMP) ## the tools that tasks need, among those selected: the table of the README; takes some minutes
 	$(BIN)/python -m pip install --quiet --group selection
-	$(BIN)/python tests/toolkit_selection/measure.py
+	PYTHONPATH=tests $(BIN)/python -m toolkit_selection.measure
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py

@@ -54,11 +54,21 @@ def milliseconds(made: ToolRegistry, tasks: Iterator[str], count: int) -> float:
 def main() -> None:
     """Prints the figures."""
     draw = random.Random(1)
-    vocabulary = (
-        words(draw, 500)
-        + ["customer", "invoice", "payment", "email", "file", "folder", "page", "error", "log", "order", "user", "pod"]
-        * 15
-    )
+    known = [
+        "customer",
+        "invoice",
+        "payment",
+        "email",
+        "file",
+        "folder",
+        "page",
+        "error",
+        "log",
+        "order",
+        "user",
+        "pod",
+    ]
+    vocabulary = words(draw, 500) + known * 15
     made = registry(draw, list(dict.fromkeys(vocabulary)))
 
     def ask() -> Iterator[str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import bm25s
-from embedding import minilm
-from tasks import FRESH, TASKS, Task, recorded_tools, tasks
 
+from toolkit_selection.embedding import minilm
+from toolkit_selection.tasks import FRESH, TASKS, Task, recorded_tools, tasks
 from toolspend.toolkit import Tool, ToolRegistry
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"

@@ -68,7 +68,10 @@ class _Registry:
 
     def _is_in_place(self, name: str) -> bool:
         known = self._by_name.get(name)
-        return known is None or any(isinstance(_tools.read(known[0], each), Wrapped) for each in _HANDLERS)
+        if known is None:
+            return True
+        handlers = [_tools.read(known[0], each) for each in _HANDLERS]
+        return any(isinstance(each, Wrapped) for each in handlers) or not any(map(callable, handlers))
 
     def info(self, tool: Any) -> ToolInfo:
         """The description of `tool`, made anew only when what it is made of has been replaced."""
