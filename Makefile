@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
 PARALLEL := -n auto --dist loadfile
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples selection clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +46,10 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 
 accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
 	$(BIN)/python tests/accuracy/run.py
+
+selection: $(STAMP) ## the tools that tasks need, among those selected: the table of the README; takes some minutes
+	$(BIN)/python -m pip install --quiet --group selection
+	PYTHONPATH=tests $(BIN)/python -m toolkit_selection.measure
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py

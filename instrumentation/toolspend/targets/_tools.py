@@ -51,6 +51,11 @@ def declare(info: ToolInfo) -> None:
         definition_log.declare(info.name, info.declared_version)
 
 
+def declared(name: str) -> ToolInfo | None:
+    """What the author of tool `name` said of it, or None."""
+    return _declared.get(name)
+
+
 def declare_again() -> None:
     """Says once more what authors declared, to evidence that has been cleared since."""
     for info in list(_declared.values()):

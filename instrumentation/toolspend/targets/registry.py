@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from opentelemetry.trace import Span, Status, StatusCode
 
@@ -19,6 +19,8 @@ from ..evidence.definitions import definition_log
 from . import _calls, _named, _tools, _wrapping
 from ._tools import ToolInfo
 from ._wrapping import Restore, Wrapped
+
+R = TypeVar("R")
 
 _SELECT: Final = "get_tools_for_task"
 _CONTAINERS: Final = ("tools", "_tools", "all_tools", "registered_tools", "_registry", "registry")
@@ -55,6 +57,10 @@ class _Registry:
         wanted = self._by_name if names is None else names
         return {name: self._by_name[name][1] for name in wanted if name in self._by_name}
 
+    def described(self) -> dict[str, ToolInfo]:
+        """The tools that the registry held when it was last looked at, by name."""
+        return {name: info for name, (_, info) in self._by_name.items()}
+
     @property
     def has_tools(self) -> bool:
         """Whether it was seen to hold any tool."""
@@ -62,7 +68,10 @@ class _Registry:
 
     def _is_in_place(self, name: str) -> bool:
         known = self._by_name.get(name)
-        return known is None or any(isinstance(_tools.read(known[0], each), Wrapped) for each in _HANDLERS)
+        if known is None:
+            return True
+        handlers = [_tools.read(known[0], each) for each in _HANDLERS]
+        return any(isinstance(each, Wrapped) for each in handlers) or not any(map(callable, handlers))
 
     def info(self, tool: Any) -> ToolInfo:
         """The description of `tool`, made anew only when what it is made of has been replaced."""
@@ -108,6 +117,8 @@ def instrument(registry: Any) -> None:
         )
     watched = _watch(target)
     watched.refresh()
+    if getattr(target, "traces_itself", False) is True:
+        return
     for name, around in ((_SELECT, _around_select(watched)), ("register", _around_register(watched))):
         method = getattr(target, name, None)
         if callable(method) and not isinstance(method, Wrapped):
@@ -206,16 +217,25 @@ def _around_select(watched: _Registry) -> _wrapping.Around:
             return wrapped(*args, **kwargs)
         if inspect.iscoroutinefunction(wrapped):
             return _select_async(watched, wrapped, args, kwargs)
-        span = _start(args, kwargs)
-        try:
-            selected = wrapped(*args, **kwargs)
-        except BaseException as error:
-            _end(watched, span, None, error)
-            raise
-        _end(watched, span, selected, None)
-        return selected
+        return _select(watched, wrapped, args, kwargs)
 
     return around
+
+
+def traced_selection(registry: Any, select: Callable[..., R], *args: Any) -> R:
+    """`select(*args)`, the task type first, with its span: for a registry that traces itself."""
+    return _select(_watch(registry), select, args, {})
+
+
+def _select(watched: _Registry, wrapped: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    span = _start(args, kwargs)
+    try:
+        selected = wrapped(*args, **kwargs)
+    except BaseException as error:
+        _end(watched, span, None, error)
+        raise
+    _end(watched, span, selected, None)
+    return selected
 
 
 async def _select_async(
@@ -248,10 +268,11 @@ def _end(watched: _Registry, span: Span | None, selected: object, error: BaseExc
         span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     else:
-        candidates = watched.refresh()
         offered = (
             [watched.info(tool) for tool in selected if _is_tool(tool)] if isinstance(selected, list | tuple) else []
         )
+        watched.refresh([info.name for info in offered])
+        candidates = watched.described()
         offered_chars = sum(info.definition_chars or 0 for info in offered)
         names = {info.name for info in offered}
         span.set_attributes(

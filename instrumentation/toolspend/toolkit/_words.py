@@ -1,0 +1,87 @@
+"""The words of a text as ranking compares them: stems, and what people say for one another."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from typing import Final, NamedTuple
+
+INSTALL: Final = "pip install 'toolspend[toolkit]'"
+_WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
+_LONGEST_PHRASE: Final = 3
+
+
+class _Lexicon(NamedTuple):
+    said_for: dict[str, frozenset[str]]
+    actions: dict[str, frozenset[str]]
+    phrases: frozenset[str]
+    stop: frozenset[str]
+    questions: frozenset[str]
+
+
+def is_question(text: str) -> bool:
+    """Whether `text` asks for something to be found out, not done."""
+    first = _WORD.search(text)
+    return text.rstrip().endswith("?") or (first is not None and first[0].lower() in _lexicon().questions)
+
+
+def terms(text: str) -> list[str]:
+    """The stems of the words of `text` that say something, of names in camelCase and snake_case too, and of phrases."""
+    stem, lexicon = _stemmer(), _lexicon()
+    words = [word.lower() for word in _WORD.findall(text)]
+    stems = [stem(word) for word in words]
+    found = [each for word, each in zip(words, stems, strict=True) if word not in lexicon.stop]
+    return found + [each for each in _runs(stems) if each in lexicon.phrases]
+
+
+def said_for(term: str) -> frozenset[str]:
+    """What people also say for `term`."""
+    return _lexicon().said_for.get(term, frozenset())
+
+
+def actions(found: Sequence[str]) -> frozenset[str]:
+    """The classes of actions (create, delete, list...) that terms speak of."""
+    known = _lexicon().actions
+    return frozenset().union(*(known[term] for term in found if term in known))
+
+
+def _runs(stems: list[str]) -> Iterator[str]:
+    for length in range(2, _LONGEST_PHRASE + 1):
+        for start in range(len(stems) - length + 1):
+            yield "_".join(stems[start : start + length])
+
+
+@functools.cache
+def _stemmer() -> Callable[[str], str]:
+    try:
+        import Stemmer
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"get_tools_for_task(query=...): PyStemmer is not installed: {INSTALL}") from error
+    return functools.lru_cache(maxsize=20_000)(Stemmer.Stemmer("english").stemWord)
+
+
+@functools.cache
+def _lexicon() -> _Lexicon:
+    stem = _stemmer()
+    said: dict[str, set[str]] = {}
+    actions: dict[str, set[str]] = {}
+    apart: dict[str, set[str]] = {"stop": set(), "question": set()}
+    for line in resources.files(__package__).joinpath("lexicon.txt").read_text(encoding="utf-8").splitlines():
+        head, _, words = line.partition("#")[0].rpartition(":")
+        if head in apart:
+            apart[head].update(words.split())
+            continue
+        group = ["_".join(map(stem, word.split("_"))) for word in words.split()]
+        for word in group:
+            said.setdefault(word, set()).update(group)
+            if head:
+                actions.setdefault(word, set()).add(head)
+    return _Lexicon(
+        {word: frozenset(words - {word}) for word, words in said.items()},
+        {word: frozenset(classes) for word, classes in actions.items()},
+        frozenset(word for word in said if "_" in word),
+        frozenset(apart["stop"]),
+        frozenset(apart["question"]),
+    )

@@ -1,0 +1,190 @@
+"""Which tools a request offers."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from .. import _provider
+from ..targets import registry as target
+from ._ranking import Embed, Ranked, Ranking
+from .selection import FIND_TOOLS, Selection
+from .tool import Tool
+
+_GENERAL: Final = "general"
+_REMEMBERED_TASKS: Final = 1_000
+_MOST_OBSERVED: Final = 20
+"""An estimate is the mean of this many results, or fewer; beyond, later ones count more."""
+
+
+class ToolRegistry:
+    """The tools of an agent, by name.
+
+    `embed`, texts to vectors, lets a selection find what shares no word with the task. The same task gives the same
+    list for as long as the registry holds the same tools, whatever was observed since, so that prompt caches survive.
+    """
+
+    traces_itself: Final = True
+
+    def __init__(self, tools: Iterable[Tool] = (), *, embed: Embed | None = None) -> None:
+        self.tools: dict[str, Tool] = {}
+        self._embed = embed
+        self._indexed: list[Tool] = []
+        self._ranking: Ranking | None = None
+        self._known: OrderedDict[tuple[str | None, int, str | None], Selection] = OrderedDict()
+        self._calls: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+        for tool in tools:
+            self.register(tool)
+
+    def __len__(self) -> int:
+        return len(self.tools)
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self.tools.values())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tools
+
+    def get(self, name: str) -> Tool | None:
+        """The tool of that name, or None."""
+        return self.tools.get(name)
+
+    def register(self, tool: Tool) -> Tool:
+        """Adds a tool, in place of the one that had its name."""
+        self.tools[tool.name] = tool
+        return tool
+
+    def unregister(self, name: str) -> None:
+        """Takes a tool out; what is not there is no error."""
+        self.tools.pop(name, None)
+
+    def observe(self, name: str, result_tokens: int | None = None, *, is_error: bool = False) -> None:
+        """Learns from one call of tool `name`: how large its result was, and whether it failed."""
+        tool = self.tools.get(name)
+        if tool is None:
+            return
+        self._calls[name] = self._calls.get(name, 0) + 1
+        self._failures[name] = self._failures.get(name, 0) + is_error
+        if result_tokens is not None and not is_error:
+            seen = self._sizes[name] = self._sizes.get(name, 0) + 1
+            step = 1 / min(seen, _MOST_OBSERVED)
+            tool.estimated_tokens = round(tool.estimated_tokens + step * (result_tokens - tool.estimated_tokens))
+
+    def get_tools_for_task(
+        self, task_type: str | None = None, max_tools: int = 15, *, query: str | None = None
+    ) -> Selection:
+        """The tools to offer for a task, at most `max_tools`: pinned ones, then by relevance to `query`.
+
+        With `task_type`, only tools of that category and of "general". A tool brings what it requires, or stays out.
+        """
+        if max_tools < 0:
+            raise ValueError(f"get_tools_for_task(max_tools={max_tools}): give 0 or more")
+        if _provider.provider() is None:
+            return self._select(task_type, max_tools, query)
+        return target.traced_selection(self, self._select, task_type, max_tools, query)
+
+    def get_tool_definitions(self, tools: Iterable[Tool]) -> list[dict[str, Any]]:
+        """The definitions of `tools` as a request states them."""
+        return [tool.definition() for tool in tools]
+
+    def find_tools(self, query: str, max_tools: int = 5) -> list[Tool]:
+        """Those of all tools that fit `query` best, the best first."""
+        tools = self._current()
+        found = (tools[place] for place in self._ranked(query).order)
+        return [tool for tool in found if tool.name != FIND_TOOLS and not tool.is_deprecated][:max_tools]
+
+    def search_tool(self, max_tools: int = 5) -> Tool:
+        """A tool, to be registered, with which the model itself searches those that it was not offered.
+
+        What it found can be called once `Selection.add_found` has been given the calls.
+        """
+
+        def search(query: str) -> str:
+            found = self.find_tools(query, max_tools)
+            lines = [f"- {tool.name}: {' '.join(tool.description.split())}" for tool in found]
+            return "\n".join(["You can call these from your next turn on:", *lines]) if found else "No tool fits."
+
+        schema = {
+            "type": "object",
+            "properties": {"query": {"type": "string", "description": "What the tool should do, in a few words"}},
+            "required": ["query"],
+        }
+        return Tool(
+            FIND_TOOLS,
+            "Searches for further tools, beyond those offered here, by what they do. Use it when none of yours fits.",
+            schema,
+            search,
+            category=_GENERAL,
+            has_side_effects=False,
+            is_idempotent=True,
+            is_pinned=True,
+        )
+
+    def _select(self, task_type: str | None, max_tools: int, query: str | None) -> Selection:
+        category = None if task_type is None else str(getattr(task_type, "value", task_type))
+        tools, asked = self._current(), (category, max_tools, query)
+        known = self._known.get(asked)
+        if known is None:
+            known = self._known[asked] = self._chosen(tools, category, max_tools, query)
+            if len(self._known) > _REMEMBERED_TASKS:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(asked)
+        return Selection(known, left_out=known.left_out, is_unsure=known.is_unsure, find=self.find_tools)
+
+    def _chosen(self, tools: Sequence[Tool], category: str | None, max_tools: int, query: str | None) -> Selection:
+        ranked = Ranked(list(range(len(tools))), is_unsure=False) if not query else self._ranked(query)
+        pinned = [tool for tool in tools if tool.is_pinned]
+        chosen: dict[str, Tool] = {}
+        has_category = category is None
+        for tool in chain(pinned, map(tools.__getitem__, ranked.order)):
+            if len(chosen) == max_tools:
+                break
+            fits = category is None or tool.category in (category, _GENERAL)
+            has_category |= fits
+            if tool.is_deprecated or tool.name in chosen or not (fits or tool.is_pinned):
+                continue
+            wanted = {each.name: each for each in self._with_required(tool) if each.name not in chosen}
+            if len(chosen) + len(wanted) <= max_tools:
+                chosen.update(wanted)
+        left_out = [tool for tool in tools if tool.name not in chosen]
+        return Selection(chosen.values(), left_out=left_out, is_unsure=ranked.is_unsure or not has_category)
+
+    def _with_required(self, tool: Tool) -> list[Tool]:
+        """`tool`, and after it what it requires, and what that requires."""
+        if not tool.requires:
+            return [tool]
+        found = {tool.name: tool}
+        waiting = list(tool.requires)
+        while waiting:
+            required = self.tools.get(waiting.pop(0))
+            if required is not None and required.name not in found:
+                found[required.name] = required
+                waiting += required.requires
+        return list(found.values())
+
+    def _current(self) -> Sequence[Tool]:
+        """The tools that the registry holds; forgets what was made for others."""
+        tools = list(self.tools.values())
+        if tools != self._indexed:
+            self._indexed, self._ranking = tools, None
+            self._known.clear()
+        return self._indexed
+
+    def _ranked(self, query: str) -> Ranked:
+        tools = self._current()
+        if not tools:
+            return Ranked([], is_unsure=True)
+        if self._ranking is None:
+            self._ranking = Ranking(tools, self._embed)
+        # One more success and one more failure than were seen, so that few calls say little.
+        successes = {
+            place: (self._calls[tool.name] - self._failures[tool.name] + 1) / (self._calls[tool.name] + 2)
+            for place, tool in enumerate(tools)
+            if self._calls and tool.name in self._calls
+        }
+        return self._ranking.rank(query, successes)

@@ -1,0 +1,46 @@
+"""Selection from the recorded tool lists, against plain BM25."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from toolkit_selection.measure import Select, ours, plain_bm25
+from toolkit_selection.tasks import FRESH, TASKS, Task, recorded_tools, tasks
+from toolspend.toolkit import Tool
+
+
+@pytest.fixture(scope="module")
+def tools(recordings: Path) -> list[Tool]:
+    return recorded_tools(recordings)
+
+
+def recall(select: Select, asked: Sequence[Task]) -> float:
+    return statistics.fmean(task.recall(select(task)) for task in asked)
+
+
+def test_every_task_needs_tools_that_exist(tools: list[Tool]) -> None:
+    """At least 100 tasks, each with tools of the recorded lists, and half of them not tuned on."""
+    named = {tool.name for tool in tools}
+    known, fresh = tasks(TASKS), tasks(FRESH)
+    assert len(known) >= 100
+    assert abs(sum(task.is_for_tuning for task in known) * 2 - len(known)) <= 1
+    assert not {task.text for task in known} & {task.text for task in fresh}
+    for task in [*known, *fresh]:
+        assert set().union(*task.needs) <= named, task.text
+
+
+@pytest.mark.parametrize("which", ["not tuned on", "fresh"])
+@pytest.mark.parametrize("text", [lambda tool: f"{tool.name} {tool.description}", lambda tool: str(tool.definition())])
+def test_selection_beats_plain_bm25_by_a_quarter(tools: list[Tool], which: str, text: Callable[[Tool], str]) -> None:
+    """Without a model, on tasks that nothing was tuned to, whichever text plain BM25 is given."""
+    asked = tasks(FRESH) if which == "fresh" else [task for task in tasks(TASKS) if not task.is_for_tuning]
+    assert recall(ours(tools), asked) >= 1.25 * recall(plain_bm25(tools, text), asked)
+
+
+def test_a_task_in_a_tools_own_words_finds_it(tools: list[Tool]) -> None:
+    """Of the direct tasks nearly every tool is among the 15."""
+    assert recall(ours(tools), [task for task in tasks(TASKS) if task.is_direct]) >= 0.95
