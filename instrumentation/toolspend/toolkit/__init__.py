@@ -5,7 +5,25 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 
 from __future__ import annotations
 
+from ._threads import is_cancelled
+from .compressor import Compression, ResultStore, compress_tool_result, fetch_result_tool
+from .executor import Retries, execute_tool_calls
+from .plan import Plan, Step
 from .registry import Selection, ToolRegistry
 from .tool import Tool, ToolError
 
-__all__ = ["Selection", "Tool", "ToolError", "ToolRegistry"]
+__all__ = [
+    "Compression",
+    "Plan",
+    "ResultStore",
+    "Retries",
+    "Selection",
+    "Step",
+    "Tool",
+    "ToolError",
+    "ToolRegistry",
+    "compress_tool_result",
+    "execute_tool_calls",
+    "fetch_result_tool",
+    "is_cancelled",
+]
