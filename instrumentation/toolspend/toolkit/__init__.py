@@ -11,8 +11,11 @@ from .executor import Retries, execute_tool_calls
 from .plan import Plan, Step
 from .registry import Selection, ToolRegistry
 from .tool import Tool, ToolError
+from .tracker import Budget, Tracker
+from .versions import ToolVersions, VersionedTools
 
 __all__ = [
+    "Budget",
     "Compression",
     "Plan",
     "ResultStore",
@@ -22,6 +25,9 @@ __all__ = [
     "Tool",
     "ToolError",
     "ToolRegistry",
+    "ToolVersions",
+    "Tracker",
+    "VersionedTools",
     "compress_tool_result",
     "execute_tool_calls",
     "fetch_result_tool",

@@ -62,9 +62,11 @@ def _said(validator: Any, arguments: dict[str, Any], schema: Mapping[str, Any]) 
     takes = ""
     if isinstance(properties, Mapping) and properties:
         required = set(schema.get("required") or ())
-        takes = " It takes " + ", ".join(
-            f"{name} ({'required' if name in required else 'optional'})" for name in properties
-        ) + "."
+        takes = (
+            " It takes "
+            + ", ".join(f"{name} ({'required' if name in required else 'optional'})" for name in properties)
+            + "."
+        )
     return "The arguments do not fit: " + "; ".join(lines) + "." + takes
 
 

@@ -102,9 +102,7 @@ class Plan:
             run.before = [by_id[id] for id in run.step.after if id in by_id]
         started = time.perf_counter()
         if runs:
-            calls = [
-                {"type": "tool_use", "id": run.step.id, "name": run.step.tool, "input": run.fixed} for run in runs
-            ]
+            calls = [{"type": "tool_use", "id": run.step.id, "name": run.step.tool, "input": run.fixed} for run in runs]
             await _execute_plan(calls, registry, runs=runs, **options)
         wall_ms = (time.perf_counter() - started) * 1e3
         reports: dict[str, StepReport] = {}
@@ -146,15 +144,21 @@ class _Running:
     async def _ready(self) -> str | None:
         for other in self.before:
             await other.over.wait()
-        lost = [other.step.id for other in self.before if other.is_skipped or (other.is_lost and other.step.is_critical)]
+        lost = [
+            other.step.id for other in self.before if other.is_skipped or (other.is_lost and other.step.is_critical)
+        ]
         if lost:
             self.is_skipped = True
-            return f"Not run: {', '.join(lost)}, which it depends on, did not succeed. Mend that, and run the plan again."
+            return (
+                f"Not run: {', '.join(lost)}, which it depends on, did not succeed. Mend that, and run the plan again."
+            )
         if callable(self.step.arguments):
             try:
                 self.work.input = dict(self.step.arguments(self._plan.results))
             except Exception as error:
-                return f"Not run: its arguments could not be made from earlier results: {type(error).__name__}: {error}."
+                return (
+                    f"Not run: its arguments could not be made from earlier results: {type(error).__name__}: {error}."
+                )
         return None
 
     @property

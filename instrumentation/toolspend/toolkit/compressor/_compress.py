@@ -12,6 +12,7 @@ from ...evidence.weight import weigh
 from ...targets.compressor import _around
 from .._born import through, traced
 from .._content import content_of, text_of
+from .._threads import in_thread
 from . import _code, _html, _json, _logs, _model, _tables, _text
 from ._focus import Focus
 from ._pieces import Fitted
@@ -23,6 +24,8 @@ _MARK_TOKENS: Final = 45
 """What the closing line takes."""
 _LEAST_TOKENS: Final = 20
 _LEAST_SAVED: Final = 0.05
+_LONG: Final = 16_000
+"""Longer texts take more than 10 ms or so: a thread's work, as the event loop has other things to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +97,14 @@ async def compress(
         return Compression(text, "none", exact or before, exact or before)
     focus = Focus(task, keep)
     budget = max(int(max_tokens / scale) - _MARK_TOKENS, min(_LEAST_TOKENS, max_tokens))
-    strategy, fitted = _without_model(text, budget, focus)
+    if len(text) < _LONG:
+        strategy, fitted = _without_model(text, budget, focus)
+    else:
+        work = {"text": text, "max_tokens": budget, "focus": focus}
+        strategy, fitted = await in_thread("compression", _without_model, work)
     if model is not None and strategy in ("text", "html") and fitted.is_lossy:
         try:
-            said = await _model.summarise(
-                text, tool_name, max_tokens, focus, model=model, client=client, task=task
-            )
+            said = await _model.summarise(text, tool_name, max_tokens, focus, model=model, client=client, task=task)
             strategy, fitted = "model", Fitted(said, "what the model left out", is_lossy=True)
         except ModuleNotFoundError:
             raise
@@ -141,7 +146,9 @@ def _marked(fitted: Fitted, strategy: str, before: float, scale: float, handle: 
         return fitted.text
     after = weigh(fitted.text).tokens * scale
     whole = f"; the whole: {FETCH}(handle={handle!r})" if handle else ""
-    return f"{fitted.text}\n[shortened from about {before:.0f} to {after:.0f} tokens; left out: {fitted.left_out}{whole}]"
+    return (
+        f"{fitted.text}\n[shortened from about {before:.0f} to {after:.0f} tokens; left out: {fitted.left_out}{whole}]"
+    )
 
 
 async def _counted(count: Count, text: str) -> int:

@@ -18,8 +18,8 @@ _NO_ERROR: Final = re.compile(
     re.IGNORECASE,
 )
 _ID: Final = re.compile(
-    r"\b[\w.+-]+@[\w-]+\.\w+|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
-    r"|\b(?=[\w/-]*\d)(?=[\w/-]*[A-Za-z])[A-Za-z0-9][\w/-]{3,}\w\b|#\d{2,}\b",
+    r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.\w+|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+    r"|(?<![\w/-])(?=[\w/-]{5})(?:[A-Za-z][\w/-]*?\d|\d[\w/-]*?[A-Za-z])[\w/-]*|#\d{2,}\b",
 )
 _NUMBER: Final = re.compile(
     r"[$€£¥]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:%|percent|EUR|USD|GBP|ms|s|kB|KB|MB|GB|TB|kW|MW|GW|kWh|MWh|TWh|km|kg|°C)\b"

@@ -64,10 +64,14 @@ class _Reader(HTMLParser):
 
 def is_html(text: str) -> bool:
     """Whether `text` looks like a page or a part of one."""
-    start = text[:2_000].lower()
-    if "<!doctype html" in start or "<html" in start:
+    start = text[:500].lstrip().lower()
+    if start.startswith(("<!doctype html", "<html")):
         return True
-    return sum(text.lower().count(f"<{tag}") for tag in ("p>", "p ", "div", "li>", "td", "span", "a href")) >= 5
+    # A program that writes HTML has tags too, but fewer of them.
+    tags = sum(
+        text.lower().count(f"<{tag}") for tag in ("p>", "p ", "div", "li", "td", "tr", "span", "a href", "h2", "dd")
+    )
+    return tags >= 5 and tags * (120 if start.startswith("<") else 60) > len(text)
 
 
 def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:

@@ -18,6 +18,8 @@ _VARIABLE: Final = re.compile(r"\b(?=[\w.:/-]*\d)[\w.:/@-]+|0x[0-9a-f]+", re.IGN
 _QUIET: Final = re.compile(r"\b(?:DEBUG|TRACE)\b")
 _MOST_DIFFERING: Final = 24
 _RARE: Final = 2
+_FEW: Final = 12
+"""Of a form of as many lines, all that differs is said."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         said = group.text
         if group.count > 1:
             said += f"  (×{group.count}"
-            if group.is_error:
+            if group.is_error or group.count <= _FEW:
                 differing = list(dict.fromkeys(group.others))
                 more = f", {len(differing) - _MOST_DIFFERING} more" if len(differing) > _MOST_DIFFERING else ""
                 said += (": also " + ", ".join(differing[:_MOST_DIFFERING]) + more) if differing else ""
@@ -77,7 +79,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
             said += "\n" + "\n".join(_trace(group.more))
         rank = (
             MUST if group.is_error or focus.is_named(group.text) or any(is_error(line) for line in group.more)
-            else GOOD if group.count <= _RARE or _WARNING.search(group.text[:80])
+            else GOOD if group.count <= max(_RARE, 0.02 * len(lines)) or _WARNING.search(group.text[:80])
             else POOR if _QUIET.search(group.text[:60]) else FAIR
         )  # fmt: skip
         pieces.append((group.first, Piece(said, rank, 1 / group.count)))

@@ -67,7 +67,9 @@ def _client() -> Any:
     try:
         from anthropic import AsyncAnthropic
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f"compress_tool_result(model=...): {error.name} is not installed: {_INSTALL}") from None
+        raise ModuleNotFoundError(
+            f"compress_tool_result(model=...): {error.name} is not installed: {_INSTALL}"
+        ) from None
     # A client's connections belong to the loop that they were opened in.
     loop = id(asyncio.get_running_loop())
     if loop not in _clients:

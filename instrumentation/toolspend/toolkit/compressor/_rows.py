@@ -6,13 +6,17 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from ._focus import Focus, facts_in, is_error
 
 _MOST_VALUES: Final = 6
-_RARE: Final = 0.02
+_MOST_GOOD: Final = 12
+_SELDOM: Final = 0.3
+"""Fields of fewer rows than this share of them get no column of their own."""
+_RARE: Final = 0.1
+"""A value is rare that comes up as seldom, against the mean of its column's values."""
 
 
 def is_table(values: Sequence[Any]) -> bool:
@@ -23,8 +27,14 @@ def is_table(values: Sequence[Any]) -> bool:
     return sum(1 for count in fields.values() if count >= 0.5 * len(values)) >= 0.5 * len(fields)
 
 
-def table(values: Sequence[Mapping[str, Any]], max_rows: int | None, max_chars: int, focus: Focus) -> tuple[str, int]:
-    """The table as text, and how many rows were left out. `max_rows` None is all of them."""
+def table(
+    values: Sequence[Mapping[str, Any]],
+    max_rows: int | None,
+    max_chars: int,
+    focus: Focus,
+    good: Collection[int] = (),
+) -> tuple[str, int]:
+    """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first."""
     flat = [_flat(each) for each in values]
     columns = list(dict.fromkeys(key for row in flat for key in row))
     constant = {
@@ -32,24 +42,42 @@ def table(values: Sequence[Mapping[str, Any]], max_rows: int | None, max_chars: 
         for column in columns
         if len(flat) > 3 and all(column in row and row[column] == flat[0][column] for row in flat)
     }
-    columns = [column for column in columns if column not in constant]
+    present = Counter(column for row in flat for column in row)
+    seldom = {column for column in columns if present[column] < _SELDOM * len(flat)}
+    columns = [column for column in columns if column not in constant and column not in seldom]
     numeric = {column: found for column in columns if (found := _numbers(flat, column))}
-    shown = list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus)
+    shown = list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus, good)
     lines = [f"{len(flat)} rows" + (f", {len(shown)} of them shown, by number" if len(shown) < len(flat) else "")]
     if constant:
-        lines.append("in every row: " + ", ".join(f"{key}={_cell(value, max_chars, focus)}" for key, value in constant.items()))
+        lines.append(
+            "in every row: " + ", ".join(f"{key}={_cell(value, max_chars, focus)}" for key, value in constant.items())
+        )
     is_sampled = len(shown) < len(flat)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((["#"] if is_sampled else []) + columns)
+    writer.writerow((["#"] if is_sampled else []) + columns + (["others"] if seldom else []))
     for index in shown:
         row = [_cell(flat[index].get(column), max_chars, focus) for column in columns]
+        if seldom:
+            row.append(_others(flat[index], seldom, max_chars, focus))
         writer.writerow(([str(index)] if is_sampled else []) + row)
     lines.append(buffer.getvalue().rstrip("\n"))
     if is_sampled:
         lines += [_aggregate(column, found) for column, found in numeric.items()]
-        lines += [said for column in columns if column not in numeric and (said := _counts(flat, column, max_chars, focus))]
+        lines += [
+            said for column in columns if column not in numeric and (said := _counts(flat, column, max_chars, focus))
+        ]
     return "\n".join(lines), len(flat) - len(shown)
+
+
+def _others(row: Mapping[str, Any], seldom: Collection[str], max_chars: int, focus: Focus) -> str:
+    """The fields that few rows have, by name; those with facts in full, the rest as far as there is room."""
+    told = [f"{column}={_cell(value, max_chars, focus)}" for column, value in row.items() if column in seldom]
+    good = [text for text in told if focus.must_keep(text) or (len(text) <= 2 * max_chars and facts_in(text))]
+    rest = [text for text in told if text not in good]
+    while rest and sum(map(len, rest)) > max_chars:
+        rest.pop()
+    return "; ".join([*good, *rest])
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -88,6 +116,7 @@ def _sample(
     numeric: Mapping[str, Mapping[int, float]],
     max_rows: int,
     focus: Focus,
+    good: Collection[int],
 ) -> list[int]:
     """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
     texts = [" ".join(_plain(value) for value in row.values()) for row in rows]
@@ -104,8 +133,8 @@ def _sample(
                 distinct.append(index)
         must = distinct
     chosen = dict.fromkeys(must)
-    for index in _unusual(rows, columns, numeric, texts):
-        if len(chosen) >= max(max_rows, len(must)):
+    for index in (*sorted(good), *_unusual(rows, columns, numeric, texts)):
+        if len(chosen) >= max(max_rows, len(must) + min(len(good), _MOST_GOOD)):
             break
         chosen.setdefault(index)
     left = max_rows - len(chosen)
@@ -129,18 +158,24 @@ def _unusual(
         reach = 3 * (high - low) or abs(high) or 1.0
         for index, value in found.items():
             if value > high + reach or value < low - reach:
-                scores[index] += 3
+                scores[index] += 4
         scores[max(found, key=lambda index: found[index])] += 1
         scores[min(found, key=lambda index: found[index])] += 1
+    present = Counter(column for row in rows for column in row)
+    for index, row in enumerate(rows):
+        if any(
+            present[column] <= max(1, 0.05 * len(rows)) and facts_in(_plain(value)) for column, value in row.items()
+        ):
+            scores[index] += 3
     for column in columns:
         if column in numeric:
             continue
         values = [_plain(row.get(column)) for row in rows]
         counts = Counter(values)
-        if len(counts) <= max(0.3 * len(rows), 2):
-            for index, value in enumerate(values):
-                if counts[value] <= max(1, _RARE * len(rows)):
-                    scores[index] += 3
+        usual_count = len(rows) / len(counts)
+        for index, value in enumerate(values):
+            if counts[value] <= _RARE * usual_count:
+                scores[index] += 3
     if rows:
         usual = sorted(facts_in(text) for text in texts)[len(texts) // 2]
         for index, text in enumerate(texts):
@@ -163,7 +198,11 @@ def _counts(rows: Sequence[Mapping[str, Any]], column: str, max_chars: int, focu
     if len(counts) > max(0.5 * len(rows), 3):
         return None
     told = [f"{_cell(value, max_chars, focus)} {count}" for value, count in counts.most_common(_MOST_VALUES)]
-    return f"{column}: " + ", ".join(told) + (f", {len(counts) - _MOST_VALUES} more values" if len(counts) > _MOST_VALUES else "")
+    return (
+        f"{column}: "
+        + ", ".join(told)
+        + (f", {len(counts) - _MOST_VALUES} more values" if len(counts) > _MOST_VALUES else "")
+    )
 
 
 def _cell(value: Any, max_chars: int, focus: Focus) -> str:

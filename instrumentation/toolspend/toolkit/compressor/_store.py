@@ -17,7 +17,10 @@ _AROUND: Final = 200
 _SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
-        "handle": {"type": "string", "description": "The handle that the shortened result names, such as r_3f9a2c41d0."},
+        "handle": {
+            "type": "string",
+            "description": "The handle that the shortened result names, such as r_3f9a2c41d0.",
+        },
         "search": {
             "type": "string",
             "description": "Text to find in the result, upper and lower case alike: only the places around it come back.",

@@ -35,9 +35,12 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     words = Counter(word for piece in pieces for word in _words(piece.text))
     for index, piece in enumerate(pieces):
         own = _words(piece.text)
-        common = sum(math.log1p(words[word]) for word in own) / (len(own) or 1)
-        is_first = index == 0
-        piece.score += 0.2 * common + (1.0 if is_first else 0.0)
+        if piece.rank == FAIR:
+            piece.score += 0.2 * sum(math.log1p(words[word]) for word in own) / (len(own) or 1)
+        else:
+            # A fact among words that are seldom here is no entry of a list.
+            piece.score = min(piece.score, 1.5) + 2.0 * sum(1 / words[word] for word in own) / (len(own) or 1)
+        piece.score += 1.0 if index == 0 else 0.0
         if piece.text.startswith("#") and piece.rank == FAIR:
             piece.rank = GOOD
     return fit(pieces, max_tokens, focus, "sentences")
