@@ -53,10 +53,15 @@ def outcomes(recordings: Path | None, seeds: range, ratio: float = RATIO) -> Ite
         yield Outcome(document.name, "/".join(sorted(strategies)), before // len(seeds), before / after, kept, total)
 
 
+def folder() -> Path | None:
+    """The folder of recorded traffic, which lies beside the repository; None where it does not."""
+    found = ROOT.parent / "shared" / "recordings"
+    return found if found.is_dir() else None
+
+
 def main() -> None:
     """Prints the table."""
-    folder = ROOT.parent / "shared" / "recordings"
-    recordings = folder if folder.is_dir() else None
+    recordings = folder()
     print("| result | strategy | tokens | smaller by | ids named by the task | other ids | numbers | errors |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     kept: Counter[str] = Counter()

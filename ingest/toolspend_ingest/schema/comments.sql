@@ -250,10 +250,10 @@ comment on column tool_versions.errors is 'Executions that failed; sizes, costs 
 comment on column tool_versions.error_share is 'errors over calls, 0 to 1.';
 comment on column tool_versions.error_share_low is 'Lower end of its 95 % interval (Wilson).';
 comment on column tool_versions.error_share_high is 'Upper end of its 95 % interval.';
-comment on column tool_versions.mean_result_tokens is 'Mean tokens of a result as first sent.';
+comment on column tool_versions.result_tokens_mean is 'Mean tokens of a result as first sent.';
 comment on column tool_versions.result_tokens_low is 'Lower end of the mean''s 95 % interval; null with fewer than two sizes.';
 comment on column tool_versions.result_tokens_high is 'Upper end of the mean''s 95 % interval.';
-comment on column tool_versions.mean_cost_usd is 'Mean US dollars of a priced call: call, result and carry.';
+comment on column tool_versions.cost_usd_mean is 'Mean US dollars of a priced call: call, result and carry.';
 comment on column tool_versions.cost_usd_low is 'Lower end of the mean''s 95 % interval; null with fewer than two prices.';
 comment on column tool_versions.cost_usd_high is 'Upper end of the mean''s 95 % interval.';
 comment on column tool_versions.priced_calls is 'Calls that the mean cost is of.';
@@ -265,10 +265,10 @@ comment on column tool_versions.previous_version is 'That version; every change 
 comment on column tool_versions.error_share_change is 'error_share minus that of the version before.';
 comment on column tool_versions.error_share_change_low is 'Lower end of its 95 % interval (Newcombe).';
 comment on column tool_versions.error_share_change_high is 'Upper end of its 95 % interval.';
-comment on column tool_versions.result_tokens_change is 'mean_result_tokens minus that of the version before.';
+comment on column tool_versions.result_tokens_change is 'result_tokens_mean minus that of the version before.';
 comment on column tool_versions.result_tokens_change_low is 'Lower end of its 95 % interval.';
 comment on column tool_versions.result_tokens_change_high is 'Upper end of its 95 % interval.';
-comment on column tool_versions.cost_usd_change is 'mean_cost_usd minus that of the version before.';
+comment on column tool_versions.cost_usd_change is 'cost_usd_mean minus that of the version before.';
 comment on column tool_versions.cost_usd_change_low is 'Lower end of its 95 % interval.';
 comment on column tool_versions.cost_usd_change_high is 'Upper end of its 95 % interval.';
 comment on column tool_versions.duration_ratio is 'Geometric mean duration over that of the version before: 0.5 is twice as fast.';

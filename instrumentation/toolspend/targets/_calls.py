@@ -173,7 +173,9 @@ class Batch:
                 return None
             if id is not None:
                 for call in self.calls:
-                    if call.id == id and call.name == name:
+                    if call.id == id:
+                        if call.is_known is False:  # under this name: it was an alias
+                            call.is_known = call.error_type = None
                         call.attempts += 1
                         call.runs += 1
                         return call

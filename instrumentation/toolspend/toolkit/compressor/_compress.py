@@ -110,7 +110,8 @@ async def compress(
             raise
         except Exception as error:
             logger.warning("toolspend: the compressing model failed with %s", type(error).__qualname__)
-    handle = (store or default_store).put(text) if fitted.left_out else None
+    kept_in = default_store if store is None else store
+    handle = kept_in.put(text) if fitted.left_out else None
     said = _marked(fitted, strategy, before * scale, scale, handle)
     after = weigh(said).tokens
     if after > (1 - _LEAST_SAVED) * before or len(said) > len(text):

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 from ._focus import Focus
-from ._pieces import FAIR, GOOD, MUST, POOR, Fitted, Piece, fit
+from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 from ._text import pieces_of
 
 _UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "head", "iframe", "canvas", "select"})
@@ -87,9 +87,11 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
             continue  # menus say everything twice
         seen.add(block)
         if is_around:
-            pieces.append(Piece(block, MUST if focus.is_named(block) else POOR))
+            if focus.is_named(block):
+                pieces.append(Piece(block, MUST))
         elif block.startswith("#"):
-            pieces.append(Piece(block, MUST if focus.must_keep(block) else GOOD if len(block) < 80 else FAIR, 0.5))
+            rank = MUST if focus.must_keep(block) else GOOD if len(block) < 80 else FAIR
+            pieces.append(Piece(block, rank, 3.0 if block.startswith("# ") else 0.5))
         else:
             pieces += pieces_of(block, focus)
     return fit(pieces, max_tokens, focus, "sentences")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ._focus import Focus, is_error
+from ._text import sentences
 
 _INSTRUCTION: Final = (
     "You shorten what a tool returned, for the agent that called it. Preserve all data that the agent may need: numbers "
@@ -53,8 +54,7 @@ def _lost(text: str, said: str, focus: Focus) -> list[str]:
     """The lines about errors and named ids whose facts are not in `said`."""
     lowered = said.lower()
     lost: dict[str, None] = {}
-    for line in text.splitlines():
-        line = line.strip()
+    for line in sentences(text):
         named = [name for name in focus.names if name.lower() in line.lower()]
         if any(name.lower() not in lowered for name in named) or (is_error(line) and line.lower() not in lowered):
             lost[focus.shortened(line, 60) if len(line) > 240 else line] = None

@@ -115,4 +115,4 @@ default_store: Final = ResultStore()
 
 def fetch_result_tool(store: ResultStore | None = None) -> Tool:
     """The tool with which a model fetches whole results, of `store` or of the one that compressions use by default."""
-    return (store or default_store).tool()
+    return (default_store if store is None else store).tool()

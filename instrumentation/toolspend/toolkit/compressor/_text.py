@@ -15,6 +15,11 @@ _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _LONGEST: Final = 600
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, line by line."""
+    return [each.strip() for line in text.splitlines() for each in _SENTENCE.split(line) if each.strip()]
+
+
 def pieces_of(text: str, focus: Focus) -> list[Piece]:
     """The sentences of a paragraph."""
     found = []
@@ -40,7 +45,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         else:
             # A fact among words that are seldom here is no entry of a list.
             piece.score = min(piece.score, 1.5) + 2.0 * sum(1 / words[word] for word in own) / (len(own) or 1)
-        piece.score += 1.0 if index == 0 else 0.0
+        piece.score += 4.0 if index == 0 else 0.0
         if piece.text.startswith("#") and piece.rank == FAIR:
             piece.rank = GOOD
     return fit(pieces, max_tokens, focus, "sentences")
