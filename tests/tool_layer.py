@@ -27,7 +27,9 @@ def numbered(name: str, handler: Any, **fields: Any) -> Tool:
 
 def ask(*calls: tuple[str, Any]) -> list[dict[str, Any]]:
     """`tool_use` blocks of (name, input), with ids that count from 0."""
-    return [{"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": input} for i, (name, input) in enumerate(calls)]
+    return [
+        {"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": input} for i, (name, input) in enumerate(calls)
+    ]
 
 
 def others() -> set[asyncio.Task[Any]]:

@@ -33,7 +33,9 @@ async def stations_v2(region: str, limit: int = 60) -> list[dict[str, Any]]:
 
 async def read_bulletin(month: str) -> str:
     """Reads the weather bulletin of a month, as the observatory published it."""
-    return " ".join(f"On day {n} some {n * 91 % 977 / 10} mm fell in the hills before the evening." for n in range(1, 90))
+    return " ".join(
+        f"On day {n} some {n * 91 % 977 / 10} mm fell in the hills before the evening." for n in range(1, 90)
+    )
 
 
 def find_trains(to: str) -> list[dict[str, Any]]:
@@ -84,6 +86,7 @@ async def run(client: Any) -> tuple[str, toolkit.Tracker]:
 def connect() -> Any:
     """The real API where there is a key, else the stand-in with a script of what a model would say."""
     import anthropic
+
     import standin
 
     if os.environ.get("ANTHROPIC_API_KEY"):

@@ -14,7 +14,9 @@ from toolspend_ingest import Store, ingest
 AGENT = Path(__file__).resolve().parents[2] / "sample_traces" / "agents" / "field_trip.py"
 
 
-def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A plan, a selection, parallel calls, failures, compressions by rule and by model, versions: all in one session."""
     home = tmp_path / "home"
     environment = spooled.environment(home)
@@ -45,7 +47,9 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(tmp_path: Path,
         ]
         assert rows("select calls from tool_batches order by started_at") == [(2,), (3,), (2,)]
         assert rows("select count(*) from tool_selections") == [(1,)]
-        assert rows("select strategy, cost_usd > 0 from compressions where strategy in ('json', 'model') order by 1") == [
+        assert rows(
+            "select strategy, cost_usd > 0 from compressions where strategy in ('json', 'model') order by 1"
+        ) == [
             ("json", False),
             ("model", True),
         ]

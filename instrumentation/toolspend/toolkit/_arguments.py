@@ -50,7 +50,7 @@ def checked(arguments: object, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _said(validator: Any, arguments: dict[str, Any], schema: Mapping[str, Any]) -> str:
-    lines = []
+    lines: list[str] = []
     for error in validator.iter_errors(arguments):
         if len(lines) == _MOST_SAID:
             lines.append("and more")

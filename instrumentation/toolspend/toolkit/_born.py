@@ -1,4 +1,4 @@
-"""Traced from birth: a function of the toolkit has its span wherever `instrument()` was called, and is plain elsewhere."""
+"""Traced from birth: functions that have their spans once `instrument()` was called, and are plain until then."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. Breaking: some call that fitted the old schema does not fit the new one, or means another thing."""
+    """One difference. Breaking: a call that fitted the old schema may not fit the new one, or means another thing."""
 
     path: str
     what: str
@@ -87,12 +87,12 @@ def _values(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterat
 
 
 def _bounds(old: Mapping[str, Any], new: Mapping[str, Any], path: str) -> Iterator[Change]:
-    for keys, is_narrower in ((_LOWER, lambda was, now: now > was), (_UPPER, lambda was, now: now < was)):
+    for keys, sign in ((_LOWER, 1), (_UPPER, -1)):
         for key in keys:
             was, now = old.get(key), new.get(key)
             if was == now:
                 continue
-            narrower = now is not None and (was is None or is_narrower(was, now))
+            narrower = now is not None and (was is None or sign * now > sign * was)
             yield Change(path, f"{key} {_said(old, key)} is now {_said(new, key)}", narrower)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -83,8 +82,3 @@ def is_repeatable(tool: Any) -> bool:
     """Whether a call may be made twice: said to be idempotent, or to have no side effects."""
     is_idempotent = read(tool, "is_idempotent")
     return is_idempotent is True or (is_idempotent is None and read(tool, "has_side_effects") is False)
-
-
-def is_async(handler: Callable[..., Any]) -> bool:
-    """Whether calling `handler` gives something to await."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))

@@ -19,7 +19,11 @@ def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
     """The JSON Schema of the function's parameters, with what the docstring says of each, and no titles."""
     try:
         from pydantic import TypeAdapter
-        from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+        from pydantic.errors import (
+            PydanticInvalidForJsonSchema,
+            PydanticSchemaGenerationError,
+            PydanticUndefinedAnnotation,
+        )
         from pydantic.json_schema import GenerateJsonSchema
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"Tool.from_function: {error.name} is not installed: {_INSTALL}", name=error.name) from None

@@ -1,13 +1,14 @@
 """Synchronous handlers, each in a thread of its own.
 
-A thread cannot be ended from outside. What can be done is done: its handler is told (`is_cancelled()`), nobody waits for
-it any longer, it does not keep the process from exiting (a daemon), and it is counted, so that a tool whose runs hang
-is refused before they pile up.
+A thread cannot be ended from outside. What can be done is done: its handler is told (`is_cancelled()`), nobody waits
+for it any longer, it does not keep the process from exiting (a daemon), and it is counted, so that a tool whose runs
+hang is refused before they pile up.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections import Counter
@@ -56,7 +57,8 @@ async def in_thread(name: str, function: Callable[..., Any], arguments: Mapping[
             future.set_exception(error)
 
     def work() -> None:
-        result, failure = None, None
+        result: Any = None
+        failure: BaseException | None = None
         try:
             result = context.run(function, **arguments)
         except StopIteration as error:  # which a future cannot hold
@@ -67,10 +69,9 @@ async def in_thread(name: str, function: Callable[..., Any], arguments: Mapping[
             run.is_over = True
             if run.is_abandoned:
                 _abandoned[name] -= 1
-        try:
+        # The loop may have closed: then nobody is left to tell.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, failure)
-        except RuntimeError:
-            pass  # the loop has closed: nobody is left to tell
 
     threading.Thread(target=work, name=f"tool {name}", daemon=True).start()
     try:

@@ -19,7 +19,7 @@ from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, content_of, text_of
 from .compressor import compress_tool_result
-from .tool import ToolError
+from .tool import ToolError, is_async
 
 if TYPE_CHECKING:
     from .tracker import Tracker
@@ -52,7 +52,8 @@ class Retries:
         asked = getattr(error, "retry_after", None)
         if isinstance(asked, int | float) and asked >= 0:
             return float(asked)
-        return random.uniform(0.5, 1.0) * min(self.max_s, self.base_s * 2 ** (attempt - 1))  # noqa: S311 (no secret)
+        doubled: float = self.base_s * 2.0 ** (attempt - 1)
+        return random.uniform(0.5, 1.0) * min(self.max_s, doubled)  # noqa: S311 (no secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +108,8 @@ async def execute_tool_calls(
     """Runs the `tool_use` blocks at once and returns their `tool_result` blocks in the same order.
 
     At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` or the tool says. A call has
-    `timeout_s` (or its tool's own) for all its attempts; there is more than one only where the tool is idempotent or has
-    no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results beyond
+    `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
+    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results beyond
     `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says so.
 
     Cancelled, it cancels every handler and waits for them. A synchronous handler runs in a thread, which nothing can
@@ -268,7 +269,7 @@ class Runner:
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
     async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        if _shapes.is_async(handler):
+        if is_async(handler):
             return await handler(**arguments)
         stuck = _threads.abandoned(work.name)
         if stuck >= self._options.max_concurrency:
@@ -340,7 +341,7 @@ def _broken(work: Work, tool: Any, error: BaseException) -> str:
 
 
 def _late(work: Work, tool: Any, handler: Callable[..., Any], limit_s: float | None) -> str:
-    end = "it was stopped" if _shapes.is_async(handler) else "it could not be stopped and may still take effect"
+    end = "it was stopped" if is_async(handler) else "it could not be stopped and may still take effect"
     hint = "Ask for less, or use another tool." if _shapes.is_repeatable(tool) else _again(tool)
     return f"{work.name} gave no result within {limit_s or 0:g} s; {end}. {hint}"
 

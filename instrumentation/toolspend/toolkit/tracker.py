@@ -21,8 +21,8 @@ class Budget:
     """A limit, of the whole session or of one `tool`, and what happens to calls beyond it.
 
     `then` is "warn" (logged once, and told to `Tracker(on_warning=...)`), "compress" (results beyond
-    `compress_to_tokens` are shortened) or "refuse". A tool's tokens are those of its definition, calls and results, each
-    time they were billed; the session's are everything.
+    `compress_to_tokens` are shortened) or "refuse". A tool's tokens are those of its definition, calls and results,
+    each time they were billed; the session's are everything.
     """
 
     then: Action = "warn"
@@ -55,7 +55,7 @@ class Decision:
 
 @dataclass(slots=True)
 class ToolCost:
-    """One tool so far. `cost_usd` is None while nothing of it has a known price; `unpriced_tokens` says how much lacks."""
+    """One tool so far. `cost_usd` is None while nothing of it has a known price; `unpriced_tokens` have none."""
 
     calls: int = 0
     errors: int = 0

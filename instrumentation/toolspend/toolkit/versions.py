@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ._content import content_of
 from ._schema_changes import Change, changes
 from .executor import Options, Runner, Work
-from .tool import Tool, ToolError
+from .tool import Tool, ToolError, is_async
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -144,7 +145,7 @@ class VersionedTools:
 def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30.0, **options: Any) -> Server[Any]:
     """An MCP server (mcp 2.x) that lists every version under its name and answers aliases too.
 
-    A version's `_meta` says `toolspend/version` and `toolspend/deprecated`. `options` go to `mcp.server.lowlevel.Server`.
+    A version's `_meta` says `toolspend/version` and `toolspend/deprecated`. `options` go to mcp's low-level `Server`.
     """
     try:
         import mcp_types as types
@@ -160,8 +161,12 @@ def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30
         work = Work("", params.name, dict(params.arguments or {}))
         await Runner(tools, Options(timeout_s=timeout_s)).run([work])
         content = (work.block or {}).get("content", "")
-        text = content if isinstance(content, str) else content_of({"content": content})
-        return types.CallToolResult(content=[types.TextContent(type="text", text=str(text))], is_error=work.is_error)
+        text = content if isinstance(content, str) else str(content_of({"content": content}))
+        answer = types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=work.is_error)
+        tool = tools.get(params.name)
+        if tool is not None and tool.output_schema is not None and not work.is_error:
+            answer.structured_content = json.loads(text)
+        return answer
 
     return Server(name, on_list_tools=list_tools, on_call_tool=call_tool, **options)
 
@@ -187,8 +192,6 @@ def _until(until: date, tool: Tool, successor: str) -> Any:
     def check() -> None:
         if date.today() > until:
             raise ToolError(f"This version was retired on {until.isoformat()}. Call {successor} instead.")
-
-    from ._shapes import is_async
 
     if handler is not None and is_async(handler):
 

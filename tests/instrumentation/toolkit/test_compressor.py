@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 import standin
 import toolspend
 from compression.run import KINDS, folder, outcomes
+from tool_layer import ask
 from toolspend.evidence.weight import weigh
 from toolspend.testing import Captured
 from toolspend.toolkit import ResultStore, ToolRegistry, compress_tool_result, execute_tool_calls, fetch_result_tool
 from toolspend.toolkit.compressor import Compression, compress, counter
-from tool_layer import ask
 
 PROSE = " ".join(f"On day {n} the station counted {n * 37 % 911} birds of kind K{n}X." for n in range(200))
 ROWS = json.dumps([{"id": f"ord-{n}", "city": "Porto", "amount": n + 0.5, "status": "ok"} for n in range(300)])
@@ -128,7 +128,9 @@ def test_it_is_never_larger_than_its_input_and_never_fails(result: Any, max_toke
         assert weigh(found.text).tokens <= max(weigh(whole).tokens, 1)
 
 
-def test_the_model_is_asked_where_sentences_would_lose_facts_and_its_cost_lies_under_the_span(captured: Captured) -> None:
+def test_the_model_is_asked_where_sentences_would_lose_facts_and_its_cost_lies_under_the_span(
+    captured: Captured,
+) -> None:
     """Its request is a child of `compress_result NAME`, which says so; errors and named ids that it drops come back."""
     api = standin.Api([standin.say("Counts rose and fell. Between 0 and 910 birds.")])
     toolspend.instrument(export=None)

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 import toolspend
+from tool_layer import ask, numbered, others, registry_of
 from toolspend.testing import Captured
 from toolspend.toolkit import Retries, Tool, ToolError, _threads, execute_tool_calls, is_cancelled
 from toolspend.toolkit import executor as module
-
-from tool_layer import ask, numbered, others, registry_of
 
 QUICK = Retries(max_attempts=3, base_s=0.001)
 

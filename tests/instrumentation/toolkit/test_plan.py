@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import toolspend
+from tool_layer import others, registry_of
 from toolspend.testing import Captured
 from toolspend.toolkit import Plan, Step
-from tool_layer import others, registry_of
 
 
 def run(plan: Plan, registry: Any, **options: Any) -> Any:

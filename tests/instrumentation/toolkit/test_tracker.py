@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import standin
-from toolspend.toolkit import Budget, Tracker, _bill, execute_tool_calls
 from tool_layer import ask, registry_of
+from toolspend.toolkit import Budget, Tracker, _bill, execute_tool_calls
 
 PRICES = {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write_5m": 3.75}
 TOOLS = [
@@ -85,7 +85,9 @@ def test_every_billed_token_is_shared_out_at_its_rate(pieces: list[Any], counts:
 def test_rates_follow_position() -> None:
     """A cached prefix is the definitions': they are billed as read, what came last as input."""
     tracker = Tracker(prices={"input": 10.0, "output": 0.0, "cache_read": 1.0})
-    usage = SimpleNamespace(input_tokens=500, output_tokens=1, cache_read_input_tokens=500, cache_creation_input_tokens=0)
+    usage = SimpleNamespace(
+        input_tokens=500, output_tokens=1, cache_read_input_tokens=500, cache_creation_input_tokens=0
+    )
     text = "word " * 400
     tool = {"name": "t", "description": text, "input_schema": {}}
     message = {"role": "user", "content": text}
@@ -188,5 +190,5 @@ def test_a_budget_without_a_limit_is_refused() -> None:
     """At once, in words."""
     with pytest.raises(ValueError, match="give max_tokens"):
         Budget("warn")
-    with pytest.raises(ValueError, match="give \"warn\""):
+    with pytest.raises(ValueError, match='give "warn"'):
         Budget("explode", max_calls=1)  # type: ignore[arg-type]

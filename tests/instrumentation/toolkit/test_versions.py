@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import toolspend
+from tool_layer import ask
 from toolspend.testing import Captured
 from toolspend.toolkit import Tool, ToolRegistry, ToolVersions, VersionedTools, execute_tool_calls
 from toolspend.toolkit.versions import BreakingChange, changes, mcp_server
-from tool_layer import ask
 
 V1: dict[str, Any] = {
     "type": "object",
@@ -122,7 +122,11 @@ def test_a_span_says_the_declared_version(captured: Captured) -> None:
     ("new", "said", "is_breaking"),
     [
         (edited(V1, properties={"limit": {"type": "integer"}}), "limit: added, optional", False),
-        (edited(V1, properties={"limit": {"type": "integer"}}, required=["query", "limit"]), "limit: added, required", True),
+        (
+            edited(V1, properties={"limit": {"type": "integer"}}, required=["query", "limit"]),
+            "limit: added, required",
+            True,
+        ),
         (edited(V1, required=["query", "order"]), "order: required now", True),
         (edited(V1, required=[]), "query: optional now", False),
         (edited(V1, properties={"query": {"type": ["string", "null"]}}), "type string is now null or string", False),
@@ -171,7 +175,9 @@ _SCHEMA = st.builds(
     st.sets(st.sampled_from("abc")),
     st.just(True),
 )
-_CALL = st.dictionaries(st.sampled_from("abcd"), st.one_of(st.integers(0, 4), st.sampled_from(["", "a", "b", "long"]), st.none()))
+_CALL = st.dictionaries(
+    st.sampled_from("abcd"), st.one_of(st.integers(0, 4), st.sampled_from(["", "a", "b", "long"]), st.none())
+)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

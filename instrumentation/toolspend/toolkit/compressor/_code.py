@@ -9,8 +9,9 @@ from ._focus import Focus
 from ._pieces import FAIR, GOOD, MUST, POOR, Fitted, Piece, fit
 
 _DEFINITION: Final = re.compile(
-    r"^\s*(?:@\w|export |public |private |protected |static |abstract |async |pub |func |fn |def |class |interface |trait "
-    r"|impl |struct |enum |type |function |namespace |module |package |CREATE |create (?:or replace )?(?:table|view|function))"
+    r"^\s*(?:@\w|export |public |private |protected |static |abstract |async |pub |func |fn |def |class "
+    r"|interface |trait |impl |struct |enum |type |function |namespace |module |package |CREATE "
+    r"|create (?:or replace )?(?:table|view|function))"
 )
 _IMPORT: Final = re.compile(r"^\s*(?:import|from|use|using|#include|require|package)\b")
 _CONSTANT: Final = re.compile(

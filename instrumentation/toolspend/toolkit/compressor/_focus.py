@@ -25,8 +25,8 @@ _NUMBER: Final = re.compile(
     r"[$€£¥]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:%|percent|EUR|USD|GBP|ms|s|kB|KB|MB|GB|TB|kW|MW|GW|kWh|MWh|TWh|km|kg|°C)\b"
     r"|\b\d+[.,]\d+\b|\b\d{3,}\b|\b\d[\d.,]*\s?%"
 )
-_QUOTED: Final = re.compile(r"[\"'`“‘]([^\"'`“”‘’\n]{2,80})[\"'`”’]")
-_WORD: Final = re.compile(r"[^\s,;:!?()\[\]{}\"'`“”‘’]+")
+_QUOTED: Final = re.compile(r"[\"'`“\u2018]([^\"'`“”\u2018\u2019\n]{2,80})[\"'`”\u2019]")
+_WORD: Final = re.compile(r"[^\s,;:!?()\[\]{}\"'`“”\u2018\u2019]+")
 
 
 class Focus:

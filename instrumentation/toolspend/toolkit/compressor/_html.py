@@ -13,8 +13,8 @@ _UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "h
 _AROUND: Final = frozenset({"nav", "footer", "aside", "header", "form", "button"})
 _HEADINGS: Final = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _BLOCKS: Final = frozenset({
-    "p", "div", "section", "article", "main", "li", "ul", "ol", "tr", "table", "pre", "blockquote", "dt", "dd", "br", "body",
-    "figcaption", "title", *_AROUND, *_HEADINGS,
+    "p", "div", "section", "article", "main", "li", "ul", "ol", "tr", "table", "pre", "blockquote", "dt", "dd", "br",
+    "body", "figcaption", "title", *_AROUND, *_HEADINGS,
 })  # fmt: skip
 
 

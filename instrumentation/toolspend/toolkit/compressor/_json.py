@@ -13,8 +13,8 @@ from ._focus import Focus, facts_in
 from ._pieces import FAIR, GOOD, MUST, Fitted
 
 _LEVELS: Final = (
-    (None, 10_000, 9), (None, 400, 9), (None, 160, 9), (64, 160, 9), (48, 160, 9), (32, 160, 8), (24, 120, 7), (16, 100, 6),
-    (12, 80, 5), (8, 64, 5), (6, 48, 4), (4, 40, 3), (3, 32, 3), (2, 24, 2), (1, 24, 2),
+    (None, 10_000, 9), (None, 400, 9), (None, 160, 9), (64, 160, 9), (48, 160, 9), (32, 160, 8), (24, 120, 7),
+    (16, 100, 6), (12, 80, 5), (8, 64, 5), (6, 48, 4), (4, 40, 3), (3, 32, 3), (2, 24, 2), (1, 24, 2),
 )  # fmt: skip
 """(rows of each list, characters of each text, depth), from generous to mean."""
 _RARE_KEYS: Final = 3

@@ -69,7 +69,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     for group in groups.values():
         said = group.text
         if group.count > 1:
-            said += f"  (×{group.count}"
+            said += f"  (\u00d7{group.count}"
             if group.is_error or group.count <= _FEW:
                 differing = list(dict.fromkeys(group.others))
                 more = f", {len(differing) - _MOST_DIFFERING} more" if len(differing) > _MOST_DIFFERING else ""

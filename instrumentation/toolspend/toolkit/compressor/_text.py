@@ -10,7 +10,7 @@ from typing import Final
 from ._focus import Focus, facts_in
 from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 
-_SENTENCE: Final = re.compile(r"(?<=[.!?。！？])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9ÄÖÜÀ-Þ\u0400-\u9fff])")
+_SENTENCE: Final = re.compile(r"(?<=[.!?。\uff01\uff1f])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9ÄÖÜÀ-Þ\u0400-\u9fff])")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _LONGEST: Final = 600
 
