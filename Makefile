@@ -6,7 +6,7 @@ OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench samples clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy compression bench samples clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,9 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 
 accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
 	$(BIN)/python tests/accuracy/run.py
+
+compression: $(STAMP) ## what is left of planted facts when results are compressed to a fifth without a model
+	$(BIN)/python tests/compression/run.py
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py

@@ -87,15 +87,15 @@ def data(recordings: Path | None) -> Iterator[Document]:
     yield Document("json: 240 orders", "rows", json.dumps({"page": 1, "total": 240, "items": orders}))
     yield Document("json lines: 200 orders", "rows", "\n".join(json.dumps(_order(dice, n)) for n in range(200)))
     nested = [
-        {"user": {"id": f"u-{n:04d}", "name": dice.choice(("ada", "bo", "chi"))}, "repo": {"stars": dice.randint(1, 900)},
-         "title": texts.sentence(dice), "state": dice.choice(("open", "closed")), "labels": ["bug", "ui"][: n % 3]}
+        {"user": {"id": f"u-{n:04d}", "name": dice.choice(("ada", "bo", "chi"))},
+         "repo": {"stars": dice.randint(1, 900)}, "title": texts.sentence(dice),
+         "state": dice.choice(("open", "closed")), "labels": ["bug", "ui"][: n % 3]}
         for n in range(150)
     ]  # fmt: skip
     yield Document("json: 150 nested issues", "rows", json.dumps(nested, indent=2))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, ["id", "region", "customer", "amount", "status", "note"])
     writer.writeheader()
-    writer.writerows({**_order(dice, n), "meta": ""} for n in ()) if False else None
     for number in range(300):
         order = _order(dice, number)
         writer.writerow({key: order[key] for key in ("id", "region", "customer", "amount", "status", "note")})
@@ -113,14 +113,16 @@ def logs() -> Iterator[Document]:
     lines, second = [], 0
     for _ in range(420):
         second += dice.randint(0, 9)
-        stamp = f"2026-11-0{1 + second // 86400} {second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d},{dice.randint(0, 999):03d}"
-        lines.append(f"{stamp} " + dice.choice((
-            f"INFO  [worker-{dice.randint(1, 8)}] handled GET /v1/orders/{dice.randint(1000, 99999)} in {dice.randint(3, 90)} ms",
+        clock = f"{second // 3600 % 24:02d}:{second // 60 % 60:02d}:{second % 60:02d},{dice.randint(0, 999):03d}"
+        worker, number = dice.randint(1, 8), dice.randint(1_000, 99_999)
+        said = dice.choice((
+            f"INFO  [worker-{worker}] handled GET /v1/orders/{number} in {dice.randint(3, 90)} ms",
             f"DEBUG [pool] connection {dice.randint(1, 64)} returned",
             f"INFO  [cache] hit ratio {dice.randint(60, 99)}%",
-            f"INFO  [worker-{dice.randint(1, 8)}] handled POST /v1/carts/{dice.randint(1000, 99999)} in {dice.randint(9, 200)} ms",
+            f"INFO  [worker-{worker}] handled POST /v1/carts/{number} in {dice.randint(9, 200)} ms",
             f"DEBUG [gc] collected {dice.randint(100, 9999)} objects",
-        )))  # fmt: skip
+        ))  # fmt: skip
+        lines.append(f"2026-11-02 {clock} {said}")
     yield Document("log: 420 lines of a service", "log", "\n".join(lines))
     record = io.StringIO()
     logger = logging.Logger("app")
@@ -177,8 +179,7 @@ def _results(value: Any) -> Iterator[str]:
 
 def _page_in(value: Any) -> str:
     """The longest text in a fetched page's JSON."""
-    found = [each for each in _strings(value)]
-    return max(found, key=len, default="")
+    return max(_strings(value), key=len, default="")
 
 
 def _strings(value: Any) -> Iterator[str]:

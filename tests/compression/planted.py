@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import random
 import re
@@ -46,22 +47,38 @@ def plant(kind: str, text: str, seed: int) -> Planted:
 _ROWS = "rows"
 _SAID = {
     "prose": {
-        "named": "The invoice {} was sent to the office in Porto.",
-        "id": "The contract is filed under {} since then.",
-        "number": "In all they paid {} EUR for it.",
-        "error": "The transfer failed with code {} at the bank.",
+        "named": (
+            "The invoice {} was sent to the office in Porto.",
+            "Nobody has paid {} so far.",
+            "For {} the customs papers are missing.",
+        ),
+        "id": (
+            "The contract is filed under {} since then.",
+            "Ask for shelf {} in the basement archive.",
+            "A replacement was ordered as {} from the mill.",
+        ),
+        "number": (
+            "In all they paid {} EUR for it.",
+            "Its yearly output reached {} MWh.",
+            "Surveyors measured {} metres of fence.",
+        ),
+        "error": (
+            "The transfer failed with code {} at the bank.",
+            "Printing stopped: error {} on the second tray.",
+            "Login was denied ({}) for the night shift.",
+        ),
     },
     "log": {
-        "named": "INFO  [billing] invoice {} was sent",
-        "id": "INFO  [contracts] filed as {}",
-        "number": "INFO  [totals] closing balance {} EUR",
-        "error": "ERROR [bank] transfer failed with code {}",
+        "named": ("INFO  [billing] invoice {} was sent",),
+        "id": ("INFO  [contracts] filed as {}",),
+        "number": ("INFO  [totals] closing balance {} EUR",),
+        "error": ("ERROR [bank] transfer failed with code {}",),
     },
     "code": {
-        "named": "    # see invoice {} for the reason",
-        "id": 'CONTRACT_REF = "{}"',
-        "number": "LEDGER_LIMIT = {}",
-        "error": "    # FIXME: fails with {} when the bank is closed",
+        "named": ("    # see invoice {} for the reason",),
+        "id": ('CONTRACT_REF = "{}"',),
+        "number": ("LEDGER_LIMIT = {}",),
+        "error": ("    # FIXME: fails with {} when the bank is closed",),
     },
 }
 
@@ -72,15 +89,16 @@ def _into_text(kind: str, text: str, facts: list[Fact], dice: random.Random) -> 
         value = json.loads(text)
         for fact in facts:
             place = dice.choice([each for each in _lists_and_dicts(value) if each])
-            sentence = said[fact.kind].format(fact.text)
+            sentence = dice.choice(said[fact.kind]).format(fact.text)
             place.append({"remark": sentence}) if isinstance(place, list) else place.update(
                 {f"remark_{fact.kind}": sentence}
             )
         return json.dumps(value)
     units = re.split(r"(?<=</p>)|(?<=</dd>)|(?<=<br>)" if kind == "html" else r"\n", text)
     joiner = "" if kind == "html" else "\n"
+    turns = {kind: itertools.cycle(wordings) for kind, wordings in said.items()}
     for fact in facts:
-        line = said[fact.kind].format(fact.text)
+        line = next(turns[fact.kind]).format(fact.text)
         if kind == "html":
             line = f"<p>{line}</p>"
         elif kind == "log":

@@ -21,8 +21,8 @@ Made = list[tuple[str, int | None, float, float | None]]
 def calls(store: Store, tool: str, version: str, day: int, made: Made) -> None:
     """Stores calls, a minute apart."""
     store.cursor().executemany(
-        "insert into tool_calls (span_id, trace_id, session_id, tool, tool_version, declared_version, started_at, status, "
-        "result_tokens, duration_ms, cost_usd) values (?, 't', 's', ?, ?, ?, "
+        "insert into tool_calls (span_id, trace_id, session_id, tool, tool_version, declared_version, started_at, "
+        "status, result_tokens, duration_ms, cost_usd) values (?, 't', 's', ?, ?, ?, "
         "timestamp '2026-11-01' + to_days(cast(? as integer)) + to_minutes(cast(? as integer)), ?, ?, ?, ?)",
         [
             (f"{day:02d}{n:014x}", tool, version, version[:2], day, n, status, tokens, ms, usd)

@@ -109,8 +109,9 @@ async def execute_tool_calls(
 
     At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` or the tool says. A call has
     `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
-    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results beyond
-    `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says so.
+    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results
+    beyond `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says
+    so.
 
     Cancelled, it cancels every handler and waits for them. A synchronous handler runs in a thread, which nothing can
     end: it is told by `is_cancelled()`, and left behind.

@@ -289,7 +289,7 @@ def test_a_thread_runs_in_the_callers_context() -> None:
     ],
 )
 def test_only_what_may_be_repeated_is(fields: dict[str, Any], expected: int, captured: Captured) -> None:
-    """A call is tried again only where its tool is idempotent or has no side effects, and its span says the attempts."""
+    """A call is tried again only where its tool is idempotent or has no side effects; its span says how often."""
     tries = 0
 
     async def flaky(n: int) -> int:

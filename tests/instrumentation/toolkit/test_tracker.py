@@ -52,7 +52,7 @@ SCRIPT = (standin.say(standin.ToolUse("search", {"q": "rain"})), standin.say("It
 
 
 def test_the_breakdown_sums_to_the_bill() -> None:
-    """Tools and all else are every billed token and dollar; the dearest tool is first, one never called is there too."""
+    """Tools and all else are every billed token and dollar; the dearest is first, one never called is there too."""
     tracker = Tracker(prices=PRICES, context_limit=100_000)
     responses = talk(tracker, SCRIPT)
     spent = tracker.cost_breakdown()

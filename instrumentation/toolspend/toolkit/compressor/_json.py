@@ -38,8 +38,8 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     if weigh(whole).tokens <= max_tokens:
         return Fitted(whole, "", is_lossy=False)
     worth = _Worth(value, focus)
-    for level in _LEVELS:
-        shaper = _Shaper(*level, focus, worth)
+    for max_rows, max_chars, max_depth in _LEVELS:
+        shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth)
         said = shaper.render(value)
         if weigh(said).tokens <= max_tokens:
             break

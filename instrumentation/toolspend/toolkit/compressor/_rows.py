@@ -173,8 +173,8 @@ def _unusual(
         values = [_plain(row.get(column)) for row in rows]
         counts = Counter(values)
         usual_count = len(rows) / len(counts)
-        for index, value in enumerate(values):
-            if counts[value] <= _RARE * usual_count:
+        for index, said in enumerate(values):
+            if counts[said] <= _RARE * usual_count:
                 scores[index] += 3
     if rows:
         usual = sorted(facts_in(text) for text in texts)[len(texts) // 2]

@@ -23,21 +23,22 @@ _SCHEMA: Final[dict[str, Any]] = {
         },
         "search": {
             "type": "string",
-            "description": "Text to find in the result, upper and lower case alike: only the places around it come back.",
+            "description": "Text to find in the result, in upper or lower case: only the places around it come back.",
         },
         "start": {
             "type": "integer",
             "minimum": 0,
-            "description": f"Character to begin at, counted from 0; each call returns up to {_PAGE_CHARS}. Without search.",
+            "description": f"Character to begin at, from 0; each call returns up to {_PAGE_CHARS}. Not with search.",
         },
     },
     "required": ["handle"],
     "additionalProperties": False,
 }
 _DESCRIPTION: Final = (
-    "Reads the whole of a tool result that was shortened to save context. Give `search` to see only the places that hold "
-    "a text, or `start` to page through it. Use it when the shortened result lacks what you need; it returns the text "
-    "unchanged and runs nothing again. Results are kept for a while: one that is gone has to be asked of its tool again."
+    "Reads the whole of a tool result that was shortened to save context. Give `search` to see only the places that "
+    "hold a text, or `start` to page through it. Use it when the shortened result lacks what you need; it returns the "
+    "text unchanged and runs nothing again. Results are kept for a while: one that is gone has to be asked of its tool "
+    "again."
 )
 
 

@@ -45,7 +45,8 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         else:
             # A fact among words that are seldom here is no entry of a list.
             piece.score = min(piece.score, 1.5) + 2.0 * sum(1 / words[word] for word in own) / (len(own) or 1)
-        piece.score += 4.0 if index == 0 else 0.0
+        if index == 0:  # what it is about
+            piece.rank, piece.score = min(piece.rank, GOOD), piece.score + 4.0
         if piece.text.startswith("#") and piece.rank == FAIR:
             piece.rank = GOOD
     return fit(pieces, max_tokens, focus, "sentences")
