@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
 PARALLEL := -n auto --dist loadfile
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples selection clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples selection compression clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +50,9 @@ accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth
 selection: $(STAMP) ## the tools that tasks need, among those selected: the table of the README; takes some minutes
 	$(BIN)/python -m pip install --quiet --group selection
 	PYTHONPATH=tests $(BIN)/python -m toolkit_selection.measure
+
+compression: $(STAMP) ## what is left of planted facts when results are compressed to a fifth without a model
+	$(BIN)/python tests/compression/run.py
 
 bench: $(STAMP) ## the figures of the README
 	$(BIN)/python tests/bench/run.py

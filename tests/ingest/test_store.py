@@ -36,6 +36,7 @@ DERIVED = (
     "compressions",
     "tool_costs",
     "sessions",
+    "tool_versions",
 )
 PROMISED = {
     "spans": "trace_id, span_id, parent_span_id, name, kind, service, scope, started_at, ended_at, duration_ms, "

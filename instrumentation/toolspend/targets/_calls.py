@@ -11,6 +11,7 @@ import inspect
 import threading
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, Final, cast
 
 from opentelemetry import context as otel_context
@@ -31,6 +32,9 @@ CANCELLED: Final = "cancelled"
 TIMEOUT: Final = "timeout"
 _BATCH: Final = otel_context.create_key("toolspend.batch")
 _CALL: Final = otel_context.create_key("toolspend.call")
+
+asked_id: ContextVar[str | None] = ContextVar("toolspend_asked_id", default=None)
+"""Id of the call whose handler runs next here, where the executor says it: two calls may have the same inputs."""
 
 _running: list[Batch] = []
 _running_lock = threading.Lock()
@@ -160,11 +164,21 @@ class Batch:
         with _running_lock:
             _running.append(self)
 
-    def claim(self, name: str, inputs: Callable[[object], bool], *, is_exact: bool) -> Call | None:
-        """The call that a handler of tool `name` with such inputs runs now, or None."""
+    def claim(
+        self, name: str, inputs: Callable[[object], bool], *, is_exact: bool, id: str | None = None
+    ) -> Call | None:
+        """The call that a handler of tool `name` with such inputs runs now, or None. `id` is the call's, if known."""
         with self.lock:
             if self.is_over:
                 return None
+            if id is not None:
+                for call in self.calls:
+                    if call.id == id:
+                        if call.is_known is False:  # under this name: it was an alias
+                            call.is_known = call.error_type = None
+                        call.attempts += 1
+                        call.runs += 1
+                        return call
             # Nearly always it is the first that no handler has run yet and that has these inputs.
             for call in self.calls:
                 if call.attempts == 0 and call.name == name and inputs(call.arguments):
@@ -233,7 +247,8 @@ def begin(info: ToolInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
     call: Call | None = None
     if batch is not None:
         # Within another handler only a call of the very same inputs is meant: handlers call each other directly.
-        call = batch.claim(info.name, is_input, is_exact=current_call() is not None)
+        is_inside = current_call() is not None
+        call = batch.claim(info.name, is_input, is_exact=is_inside, id=None if is_inside else asked_id.get())
     else:
         # A thread that the context did not follow into, or a call outside any batch. What has a span about it already
         # is rather the latter, unless its inputs say otherwise.
@@ -251,6 +266,8 @@ def begin(info: ToolInfo, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tupl
         call.attempts = call.runs = 1
     if call.span is None:
         call.info = info
+        if call.arguments is None:
+            call.arguments = _arguments(args, kwargs)
         call.start(base)
     span = call.span
     call.is_inside = False

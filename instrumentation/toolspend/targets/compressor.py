@@ -118,7 +118,8 @@ def _call_of(tool: str, result: object) -> Call | None:
         call for each in batches for call in each.calls
         if call.name == tool and call.ended_ns is not None and call.error_type is None and not call.is_compressed
     ]  # fmt: skip
-    same = [call for call in with_result if call.raw_identity == id(result)]
+    asked = _calls.asked_id.get()
+    same = [call for call in with_result if call.raw_identity == id(result) or (asked and call.id == asked)]
     if same:
         return same[0]
     return with_result[0] if batch is not None and len(with_result) == 1 else None
@@ -140,7 +141,7 @@ def _describe(begun: _Compression, wrapped: Callable[..., Any], result: object, 
         span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     else:
-        chars = _tools.raw_chars(result)
+        chars = _tools.raw_chars(getattr(result, "text", result))
         if chars is not None:
             span.set_attribute(at.COMPRESSION_CHARS_AFTER, chars)
         strategy = _tools.read(result, "strategy") or getattr(wrapped, "strategy", None)

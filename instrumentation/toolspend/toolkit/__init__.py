@@ -5,8 +5,32 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 
 from __future__ import annotations
 
+from ._threads import is_cancelled
+from .compressor import Compression, ResultStore, compress_tool_result, fetch_result_tool
+from .executor import Retries, execute_tool_calls
+from .plan import Plan, Step
 from .registry import ToolRegistry
 from .selection import Selection
 from .tool import Tool, ToolError
+from .tracker import Budget, Tracker
+from .versions import ToolVersions, VersionedTools
 
-__all__ = ["Selection", "Tool", "ToolError", "ToolRegistry"]
+__all__ = [
+    "Budget",
+    "Compression",
+    "Plan",
+    "ResultStore",
+    "Retries",
+    "Selection",
+    "Step",
+    "Tool",
+    "ToolError",
+    "ToolRegistry",
+    "ToolVersions",
+    "Tracker",
+    "VersionedTools",
+    "compress_tool_result",
+    "execute_tool_calls",
+    "fetch_result_tool",
+    "is_cancelled",
+]

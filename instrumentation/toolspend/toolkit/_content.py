@@ -1,0 +1,49 @@
+"""What a handler returned, as the content of a `tool_result` block."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any, Final, TypeAlias
+
+Content: TypeAlias = "str | list[dict[str, Any]]"
+
+_BLOCK_TYPES: Final = frozenset({"text", "image", "document", "search_result", "tool_reference"})
+
+
+def content_of(result: object) -> Content:
+    """Text as it is, content blocks as they are, everything else as JSON."""
+    if isinstance(result, str):
+        return str(result)
+    if result is None:
+        return ""
+    if isinstance(result, bytes | bytearray):
+        return bytes(result).decode("utf-8", "replace")
+    if isinstance(result, list) and result and all(_is_block(each) for each in result):
+        return result
+    return json.dumps(result, ensure_ascii=False, default=_plain, separators=(",", ":"))
+
+
+def text_of(content: Content) -> str | None:
+    """The text of a content that is nothing else."""
+    if isinstance(content, str):
+        return content
+    if all(block.get("type") == "text" for block in content):
+        return "\n".join(str(block.get("text", "")) for block in content)
+    return None
+
+
+def _is_block(thing: object) -> bool:
+    return isinstance(thing, dict) and thing.get("type") in _BLOCK_TYPES
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no form for: models and dataclasses by their fields, sets as lists, anything else as text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    dump = getattr(value, "model_dump", None)
+    if callable(dump):
+        return dump(mode="json")
+    if isinstance(value, set | frozenset | tuple):
+        return sorted(value, key=repr) if not isinstance(value, tuple) else list(value)
+    return str(value)

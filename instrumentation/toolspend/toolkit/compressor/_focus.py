@@ -1,0 +1,102 @@
+"""What must not be lost: errors, what the task named, and, where there is room, other ids and figures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+_ERROR: Final = re.compile(
+    r"\b(?:\w*error|\w*exception|errors|fail(?:ed|s|ure|ures|ing)?|fatal|critical|panic(?:ked)?|traceback|denied|refused"
+    r"|rejected|forbidden|unauthori[sz]ed|abort(?:ed)?|timed[ -]?out|unreachable|unavailable|out of memory|oom"
+    r"|segfault|corrupt(?:ed|ion)?|deadlock|unable to|could not|cannot|conflict|overdrawn|invalid)\b",
+    re.IGNORECASE,
+)
+_NO_ERROR: Final = re.compile(
+    r"\b(?:0|no|zero|without|any)\s+(?:error|fail|exception|conflict)\w*"
+    r"|\"?\b\w*(?:error|fail|exception)\w*\"?\s*[:=]\s*(?:null|none|false|0\b|\"\"|''|\[\]|\{\})",
+    re.IGNORECASE,
+)
+_ID: Final = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]+\.\w+|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
+    r"|(?<![\w/-])(?=[\w/-]{5})(?:[A-Za-z][\w/-]*?\d|\d[\w/-]*?[A-Za-z])[\w/-]*|#\d{2,}\b",
+)
+_NUMBER: Final = re.compile(
+    r"[$€£¥]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:%|percent|EUR|USD|GBP|ms|s|kB|KB|MB|GB|TB|kW|MW|GW|kWh|MWh|TWh|km|kg|°C)\b"
+    r"|\b\d+[.,]\d+\b|\b\d{3,}\b|\b\d[\d.,]*\s?%"
+)
+_QUOTED: Final = re.compile(r"[\"'`“\u2018]([^\"'`“”\u2018\u2019\n]{2,80})[\"'`”\u2019]")
+_WORD: Final = re.compile(r"[^\s,;:!?()\[\]{}\"'`“”\u2018\u2019]+")
+
+
+class Focus:
+    """What a task asks for by name. `keep` names more."""
+
+    def __init__(self, task: str | None = None, keep: Iterable[str] = ()) -> None:
+        self.names = sorted({*keep, *(_names_in(task) if task else ())} - {""}, key=len, reverse=True)
+        self._named = (
+            re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in self.names), re.IGNORECASE)
+            if self.names
+            else None
+        )
+
+    def is_named(self, text: str) -> bool:
+        """Whether `text` holds something that the task named."""
+        return self._named is not None and self._named.search(text) is not None
+
+    def must_keep(self, text: str) -> bool:
+        """Whether `text` must stay: it is about an error, or names what the task named."""
+        return self.is_named(text) or is_error(text)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` the things are that make it worth keeping."""
+        patterns = [each for each in (self._named, _ERROR, _ID, _NUMBER) if each is not None]
+        return sorted(match.span() for pattern in patterns for match in pattern.finditer(text))
+
+    def shortened(self, text: str, around: int) -> str:
+        """`text` with what lies further than `around` characters from its start or from any fact left out."""
+        kept = [(0, min(around, len(text)))]
+        for start, end in self.spans(text):
+            start, end = _word_start(text, max(0, start - around)), _word_end(text, min(len(text), end + around))
+            if start <= kept[-1][1] + 3:
+                kept[-1] = (kept[-1][0], max(kept[-1][1], end))
+            else:
+                kept.append((start, end))
+        kept[0] = (0, _word_end(text, kept[0][1]))
+        said = "…".join(text[start:end].strip() for start, end in kept)
+        return said if kept[-1][1] >= len(text) else said + "…"
+
+
+def is_error(text: str) -> bool:
+    """Whether `text` speaks of something that went wrong."""
+    if _ERROR.search(text) is None:
+        return False
+    return _ERROR.search(_NO_ERROR.sub(" ", text)) is not None
+
+
+def facts_in(text: str) -> int:
+    """How many ids and figures `text` holds."""
+    return len({match.group() for pattern in (_ID, _NUMBER) for match in pattern.finditer(text)})
+
+
+def _names_in(task: str) -> set[str]:
+    """What a task names: quoted texts, and words that are no ordinary words."""
+    found = {match.group(1).strip() for match in _QUOTED.finditer(task)}
+    for match in _WORD.finditer(task):
+        word = match.group().strip(".-/")
+        has_digit = any(character.isdigit() for character in word)
+        is_mixed = any(character in "_@#/.-" for character in word) and len(word) > 4
+        is_coined = word[:1].isalpha() and word[1:] != word[1:].lower() and len(word) > 2
+        if (has_digit and len(word) > 2) or (is_mixed and word.lower() != word.capitalize()) or is_coined:
+            found.add(word)
+    return found
+
+
+def _word_start(text: str, index: int) -> int:
+    space = text.rfind(" ", 0, index + 1)
+    return space + 1 if index > 0 and index - space < 20 else index
+
+
+def _word_end(text: str, index: int) -> int:
+    space = text.find(" ", index)
+    return space if 0 <= space - index < 20 else (len(text) if len(text) - index < 20 else index)

@@ -1,0 +1,97 @@
+"""HTML as text: what a reader of the page reads, block by block."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Final
+
+from ._focus import Focus
+from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
+from ._text import pieces_of
+
+_UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "head", "iframe", "canvas", "select"})
+_AROUND: Final = frozenset({"nav", "footer", "aside", "header", "form", "button"})
+_HEADINGS: Final = {f"h{level}": "#" * level + " " for level in range(1, 7)}
+_BLOCKS: Final = frozenset({
+    "p", "div", "section", "article", "main", "li", "ul", "ol", "tr", "table", "pre", "blockquote", "dt", "dd", "br",
+    "body", "figcaption", "title", *_AROUND, *_HEADINGS,
+})  # fmt: skip
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[tuple[str, bool]] = []
+        """Text, and whether it stands around the page's matter."""
+        self._text: list[str] = []
+        self._prefix = ""
+        self._unread = 0
+        self._around = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _UNREAD:
+            self._unread += 1
+        elif tag in _BLOCKS:
+            self.flush()
+            self._prefix = _HEADINGS.get(tag, "- " if tag == "li" else "")
+        elif tag in ("td", "th") and self._text:
+            self._text.append(" | ")
+        if tag in _AROUND:
+            self._around += 1
+        alt = dict(attrs).get("alt")
+        if tag == "img" and alt and not self._unread:
+            self._text.append(f"[{alt}]")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _UNREAD:
+            self._unread = max(0, self._unread - 1)
+        elif tag in _BLOCKS:
+            self.flush()
+        if tag in _AROUND:
+            self._around = max(0, self._around - 1)
+
+    def handle_data(self, data: str) -> None:
+        if not self._unread:
+            self._text.append(data)
+
+    def flush(self) -> None:
+        text = " ".join("".join(self._text).split())
+        self._text = []
+        if text.strip("| "):
+            self.blocks.append((self._prefix + text, self._around > 0))
+            self._prefix = ""
+
+
+def is_html(text: str) -> bool:
+    """Whether `text` looks like a page or a part of one."""
+    start = text[:500].lstrip().lower()
+    if start.startswith(("<!doctype html", "<html")):
+        return True
+    # A program that writes HTML has tags too, but fewer of them.
+    tags = sum(
+        text.lower().count(f"<{tag}") for tag in ("p>", "p ", "div", "li", "td", "tr", "span", "a href", "h2", "dd")
+    )
+    return tags >= 5 and tags * (120 if start.startswith("<") else 60) > len(text)
+
+
+def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
+    """The page's text; of what is too long, the blocks and sentences that say most."""
+    reader = _Reader()
+    reader.feed(text)
+    reader.close()
+    reader.flush()
+    pieces: list[Piece] = []
+    seen: set[str] = set()
+    for block, is_around in reader.blocks:
+        if block in seen:
+            continue  # menus say everything twice
+        seen.add(block)
+        if is_around:
+            if focus.is_named(block):
+                pieces.append(Piece(block, MUST))
+        elif block.startswith("#"):
+            rank = MUST if focus.must_keep(block) else GOOD if len(block) < 80 else FAIR
+            pieces.append(Piece(block, rank, 3.0 if block.startswith("# ") else 0.5))
+        else:
+            pieces += pieces_of(block, focus)
+    return fit(pieces, max_tokens, focus, "sentences")

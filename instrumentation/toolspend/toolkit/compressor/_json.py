@@ -1,0 +1,154 @@
+"""JSON: the shape stays, rows become a table, long texts are shortened."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...evidence.weight import weigh
+from . import _rows
+from ._focus import Focus, facts_in
+from ._pieces import FAIR, GOOD, MUST, Fitted
+
+_LEVELS: Final = (
+    (None, 10_000, 9), (None, 400, 9), (None, 160, 9), (64, 160, 9), (48, 160, 9), (32, 160, 8), (24, 120, 7),
+    (16, 100, 6), (12, 80, 5), (8, 64, 5), (6, 48, 4), (4, 40, 3), (3, 32, 3), (2, 24, 2), (1, 24, 2),
+)  # fmt: skip
+"""(rows of each list, characters of each text, depth), from generous to mean."""
+_RARE_KEYS: Final = 3
+
+
+def parsed(text: str) -> Any:
+    """The value of a JSON text, or of JSON lines as a list. Raises ValueError."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) < 2 or not all(line.lstrip().startswith(("{", "[")) for line in lines):
+            raise
+        return [json.loads(line) for line in lines]
+
+
+def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
+    """The fullest of the forms that fits, else the leanest."""
+    value = parsed(text)
+    whole = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if weigh(whole).tokens <= max_tokens:
+        return Fitted(whole, "", is_lossy=False)
+    worth = _Worth(value, focus)
+    for max_rows, max_chars, max_depth in _LEVELS:
+        shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth)
+        said = shaper.render(value)
+        if weigh(said).tokens <= max_tokens:
+            break
+    left = [
+        f"{count:,} {unit}"
+        for count, unit in ((shaper.rows, "rows"), (shaper.parts, "parts"), (shaper.chars, "characters of texts"))
+        if count
+    ]
+    return Fitted(said, ", ".join(left), is_lossy=bool(shaper.rows))
+
+
+class _Worth:
+    """Which parts of a value must stay, and which hold facts under keys that nearly nothing else has."""
+
+    def __init__(self, value: Any, focus: Focus) -> None:
+        self._focus = focus
+        self._ranks: dict[int, int] = {}
+        self._keys: Counter[str] = Counter()
+        self._count(value)
+        self._rank(value)
+
+    def of(self, value: Any) -> int:
+        """MUST, GOOD or FAIR."""
+        if isinstance(value, Mapping | list):
+            return self._ranks.get(id(value), FAIR)
+        return MUST if self._focus.must_keep(value if isinstance(value, str) else json.dumps(value)) else FAIR
+
+    def _count(self, value: Any) -> None:
+        if isinstance(value, Mapping):
+            self._keys.update(value.keys())
+        for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+            self._count(each)
+
+    def _rank(self, value: Any) -> int:
+        found = FAIR
+        if isinstance(value, Mapping):
+            for key, each in value.items():
+                if isinstance(each, Mapping | list):
+                    rank = self._rank(each)
+                elif self.of(each) == MUST or (each and self._focus.must_keep(f"{key}={each}")):
+                    rank = MUST
+                else:
+                    is_rare = self._keys[key] <= _RARE_KEYS and self._keys.total() > 20 * _RARE_KEYS
+                    rank = GOOD if is_rare and facts_in(str(each)) else FAIR
+                found = min(found, rank)
+        elif isinstance(value, list):
+            found = min(
+                (self._rank(each) if isinstance(each, Mapping | list) else self.of(each) for each in value),
+                default=FAIR,
+            )
+        else:
+            return self.of(value)
+        self._ranks[id(value)] = found
+        return found
+
+
+class _Shaper:
+    def __init__(self, max_rows: int | None, max_chars: int, max_depth: int, focus: Focus, worth: _Worth) -> None:
+        self._max_rows = max_rows
+        self._max_chars = max_chars
+        self._max_depth = max_depth
+        self._focus = focus
+        self._worth = worth
+        self.rows = 0
+        self.chars = 0
+        self.parts = 0
+
+    def render(self, value: Any, depth: int = 0) -> str:
+        """`value` at this level."""
+        if isinstance(value, Mapping):
+            return self._object(value, depth)
+        if isinstance(value, list):
+            return self._list(value, depth)
+        if isinstance(value, str) and len(value) > self._max_chars:
+            short = self._focus.shortened(value, max(8, self._max_chars // 3))
+            self.chars += len(value) - len(short)
+            return json.dumps(short, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def _object(self, value: Mapping[str, Any], depth: int) -> str:
+        parts, dropped = [], 0
+        for key, each in value.items():
+            is_deep = depth >= self._max_depth and isinstance(each, Mapping | list) and each
+            if is_deep and self._worth.of(each) > GOOD:
+                dropped += 1
+            else:
+                parts.append(f"{json.dumps(key, ensure_ascii=False)}:{self.render(each, depth + 1)}")
+        self.parts += dropped
+        return "{" + ",".join(parts) + (f",…{dropped} more" if dropped else "") + "}"
+
+    def _list(self, values: list[Any], depth: int) -> str:
+        if _rows.is_table(values):
+            good = [index for index, each in enumerate(values) if self._worth.of(each) == GOOD]
+            said, left = _rows.table(values, self._max_rows, self._max_chars, self._focus, good)
+            self.rows += left
+            return f"[\n{said}\n]"
+        if self._max_rows is None or len(values) <= self._max_rows:
+            return "[" + ",".join(self.render(each, depth + 1) for each in values) + "]"
+        ranks = [self._worth.of(each) for each in values]
+        kept = {index for index, rank in enumerate(ranks) if rank == MUST}
+        for index, rank in enumerate(ranks):
+            if rank == GOOD and len(kept) < self._max_rows + 2 * _RARE_KEYS:
+                kept.add(index)
+        step = len(values) / max(self._max_rows - len(kept), 1)
+        kept |= {int(number * step) for number in range(max(self._max_rows - len(kept), 0))}
+        self.rows += len(values) - len(kept)
+        said = ",".join(self.render(values[index], depth + 1) for index in sorted(kept))
+        numbers = [each for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
+        about = f"{len(values)} values, {len(kept)} of them shown"
+        if len(numbers) == len(values):
+            about += f"; sum {sum(numbers):.10g}, min {min(numbers):.10g}, max {max(numbers):.10g}"
+        return f"[{said}](…{about})"

@@ -1,0 +1,90 @@
+"""Choosing among the pieces of a text, so that the best of it fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ...evidence.weight import weigh
+from ._focus import Focus
+
+MUST, GOOD, FAIR, POOR = range(4)
+_GAP_TOKENS: Final = 4
+_AROUND: Final = 48
+_PASSES: Final = 4
+
+
+@dataclass(slots=True)
+class Piece:
+    """A line, a sentence or a block. `rank` is MUST to POOR; among equals the higher `score` goes first."""
+
+    text: str
+    rank: int = FAIR
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What fits. `left_out` says it in words; `is_lossy` where more than fair and poor pieces were left out."""
+
+    text: str
+    left_out: str
+    is_lossy: bool
+
+
+def fit(pieces: Sequence[Piece], max_tokens: int, focus: Focus, unit: str, separator: str = "\n") -> Fitted:
+    """The best of `pieces` in their order, within `max_tokens` as far as those that must stay allow it."""
+    budget = float(max_tokens)
+    for _ in range(_PASSES):
+        found = _fit(pieces, budget, focus, unit, separator)
+        weight = weigh(found.text).tokens
+        if weight <= max_tokens:
+            break
+        budget *= 0.97 * max_tokens / weight
+    return found
+
+
+def _fit(pieces: Sequence[Piece], budget: float, focus: Focus, unit: str, separator: str) -> Fitted:
+    costs = [weigh(piece.text).tokens for piece in pieces]
+    order = sorted(range(len(pieces)), key=lambda index: (pieces[index].rank, -pieces[index].score, index))
+    chosen: dict[int, str] = {}
+    used = 0.0
+    shorts: list[int] = []
+    # First everything that is worth it by its facts alone, ...
+    for index in order:
+        piece = pieces[index]
+        if piece.rank > GOOD:
+            break
+        short = focus.shortened(piece.text, _AROUND) if len(piece.text) > 3 * _AROUND else piece.text
+        cost = min(weigh(short).tokens, costs[index]) + _GAP_TOKENS / 2
+        if piece.rank == MUST or used + cost <= budget:
+            chosen[index] = short
+            used += cost
+            if short is not piece.text:
+                shorts.append(index)
+    # ... then these in full, and then the rest.
+    for index in shorts:
+        more = costs[index] - weigh(chosen[index]).tokens
+        if used + more <= budget:
+            chosen[index] = pieces[index].text
+            used += more
+    for index in order:
+        if pieces[index].rank > GOOD and used + costs[index] + _GAP_TOKENS / 2 <= budget:
+            chosen[index] = pieces[index].text
+            used += costs[index] + _GAP_TOKENS / 2
+    parts: list[str] = []
+    gap = 0
+    for index in range(len(pieces)):
+        if index in chosen:
+            if gap:
+                parts.append(f"[…{gap}]")
+                gap = 0
+            parts.append(chosen[index])
+        else:
+            gap += 1
+    if gap:
+        parts.append(f"[…{gap}]")
+    left = len(pieces) - len(chosen)
+    is_lossy = any(index not in chosen for index, piece in enumerate(pieces) if piece.rank <= GOOD)
+    return Fitted(separator.join(parts), f"{left:,} of {len(pieces):,} {unit}" if left else "", is_lossy)

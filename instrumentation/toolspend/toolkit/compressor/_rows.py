@@ -1,0 +1,224 @@
+"""Rows of like objects as a table: a header once, what is constant once, the rows that matter, and aggregates."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from ._focus import Focus, facts_in, is_error
+
+_MOST_VALUES: Final = 6
+_MOST_GOOD: Final = 12
+_SELDOM: Final = 0.3
+"""Fields of fewer rows than this share of them get no column of their own."""
+_RARE: Final = 0.1
+"""A value is rare that comes up as seldom, against the mean of its column's values."""
+
+
+def is_table(values: Sequence[Any]) -> bool:
+    """Whether `values` are objects of much the same fields."""
+    if len(values) < 3 or not all(isinstance(each, Mapping) and each for each in values):
+        return False
+    fields = Counter(key for each in values for key in each)
+    return sum(1 for count in fields.values() if count >= 0.5 * len(values)) >= 0.5 * len(fields)
+
+
+def table(
+    values: Sequence[Mapping[str, Any]],
+    max_rows: int | None,
+    max_chars: int,
+    focus: Focus,
+    good: Collection[int] = (),
+) -> tuple[str, int]:
+    """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first."""
+    flat = [_flat(each) for each in values]
+    columns = list(dict.fromkeys(key for row in flat for key in row))
+    constant = {
+        column: flat[0][column]
+        for column in columns
+        if len(flat) > 3 and all(column in row and row[column] == flat[0][column] for row in flat)
+    }
+    present = Counter(column for row in flat for column in row)
+    seldom = {column for column in columns if present[column] < _SELDOM * len(flat)}
+    columns = [column for column in columns if column not in constant and column not in seldom]
+    numeric = {column: found for column in columns if (found := _numbers(flat, column))}
+    shown = list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus, good)
+    lines = [f"{len(flat)} rows" + (f", {len(shown)} of them shown, by number" if len(shown) < len(flat) else "")]
+    if constant:
+        lines.append(
+            "in every row: " + ", ".join(f"{key}={_cell(value, max_chars, focus)}" for key, value in constant.items())
+        )
+    is_sampled = len(shown) < len(flat)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow((["#"] if is_sampled else []) + columns + (["others"] if seldom else []))
+    for index in shown:
+        row = [_cell(flat[index].get(column), max_chars, focus) for column in columns]
+        if seldom:
+            row.append(_others(flat[index], seldom, max_chars, focus))
+        writer.writerow(([str(index)] if is_sampled else []) + row)
+    lines.append(buffer.getvalue().rstrip("\n"))
+    if is_sampled:
+        lines += [_aggregate(column, found) for column, found in numeric.items()]
+        lines += [
+            said for column in columns if column not in numeric and (said := _counts(flat, column, max_chars, focus))
+        ]
+    return "\n".join(lines), len(flat) - len(shown)
+
+
+def _others(row: Mapping[str, Any], seldom: Collection[str], max_chars: int, focus: Focus) -> str:
+    """The fields that few rows have, by name; those with facts in full, the rest as far as there is room."""
+    told = [f"{column}={_cell(value, max_chars, focus)}" for column, value in row.items() if column in seldom]
+    good = [text for text in told if focus.must_keep(text) or (len(text) <= 2 * max_chars and facts_in(text))]
+    rest = [text for text in told if text not in good]
+    while rest and sum(map(len, rest)) > max_chars:
+        rest.pop()
+    return "; ".join([*good, *rest])
+
+
+def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping) and value and depth < 2:
+            found |= _flat(value, f"{prefix}{key}.", depth + 1)
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]], column: str) -> dict[int, float]:
+    """The column's numbers by row; empty unless it is a column of measures (not of ids)."""
+    values = {index: row.get(column) for index, row in enumerate(rows) if row.get(column) not in (None, "")}
+    found: dict[int, float] = {}
+    for index, value in values.items():
+        if isinstance(value, bool):
+            return {}
+        try:
+            found[index] = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            if not isinstance(value, str | int | float):
+                return {}
+    if len(found) < 3 or len(found) < 0.8 * len(values):
+        return {}
+    name = column.rsplit(".", 1)[-1].lower()
+    if name in ("id", "no", "nr", "index", "year") or name.endswith(("_id", "_no", "_at", "ts", "timestamp")):
+        return {}
+    return found
+
+
+def _sample(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    numeric: Mapping[str, Mapping[int, float]],
+    max_rows: int,
+    focus: Focus,
+    good: Collection[int],
+) -> list[int]:
+    """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
+    texts = [" ".join(_plain(value) for value in row.values()) for row in rows]
+    fields = [" ".join(f"{key}={_plain(value)}" for key, value in row.items() if "err" in key.lower()) for row in rows]
+    must = [i for i, text in enumerate(texts) if focus.must_keep(text) or is_error(fields[i])]
+    if len(must) > max(0.5 * len(rows), max_rows):
+        # Where most rows fail, each way of failing is shown once, and what the task named always.
+        seen: set[str] = set()
+        distinct = []
+        for index in must:
+            kind = _shape(texts[index])
+            if focus.is_named(texts[index]) or kind not in seen:
+                seen.add(kind)
+                distinct.append(index)
+        must = distinct
+    chosen = dict.fromkeys(must)
+    for index in (*sorted(good), *_unusual(rows, columns, numeric, texts)):
+        if len(chosen) >= max(max_rows, len(must) + min(len(good), _MOST_GOOD)):
+            break
+        chosen.setdefault(index)
+    left = max_rows - len(chosen)
+    if left > 0:
+        step = len(rows) / left
+        for number in range(left):
+            chosen.setdefault(min(int(number * step), len(rows) - 1))
+    return sorted(chosen)
+
+
+def _unusual(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    numeric: Mapping[str, Mapping[int, float]],
+    texts: Sequence[str],
+) -> list[int]:
+    scores: Counter[int] = Counter()
+    for found in numeric.values():
+        ordered = sorted(found.values())
+        low, high = ordered[len(ordered) // 4], ordered[(3 * len(ordered)) // 4]
+        reach = 3 * (high - low) or abs(high) or 1.0
+        for index, value in found.items():
+            if value > high + reach or value < low - reach:
+                scores[index] += 4
+        scores[max(found, key=lambda index: found[index])] += 1
+        scores[min(found, key=lambda index: found[index])] += 1
+    present = Counter(column for row in rows for column in row)
+    for index, row in enumerate(rows):
+        if any(
+            present[column] <= max(1, 0.05 * len(rows)) and facts_in(_plain(value)) for column, value in row.items()
+        ):
+            scores[index] += 3
+    for column in columns:
+        if column in numeric:
+            continue
+        values = [_plain(row.get(column)) for row in rows]
+        counts = Counter(values)
+        usual_count = len(rows) / len(counts)
+        for index, said in enumerate(values):
+            if counts[said] <= _RARE * usual_count:
+                scores[index] += 3
+    if rows:
+        usual = sorted(facts_in(text) for text in texts)[len(texts) // 2]
+        for index, text in enumerate(texts):
+            if facts_in(text) > usual:
+                scores[index] += 1
+    return [index for index, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def _aggregate(column: str, found: Mapping[int, float]) -> str:
+    values = list(found.values())
+    low, high = min(found, key=lambda i: found[i]), max(found, key=lambda i: found[i])
+    return (
+        f"{column}: sum {_number(sum(values))}, mean {_number(sum(values) / len(values))}, "
+        f"min {_number(found[low])} (#{low}), max {_number(found[high])} (#{high})"
+    )
+
+
+def _counts(rows: Sequence[Mapping[str, Any]], column: str, max_chars: int, focus: Focus) -> str | None:
+    counts = Counter(_plain(row.get(column)) for row in rows)
+    if len(counts) > max(0.5 * len(rows), 3):
+        return None
+    told = [f"{_cell(value, max_chars, focus)} {count}" for value, count in counts.most_common(_MOST_VALUES)]
+    return (
+        f"{column}: "
+        + ", ".join(told)
+        + (f", {len(counts) - _MOST_VALUES} more values" if len(counts) > _MOST_VALUES else "")
+    )
+
+
+def _cell(value: Any, max_chars: int, focus: Focus) -> str:
+    text = _plain(value)
+    return text if len(text) <= max_chars else focus.shortened(text, max(8, max_chars // 3))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _number(value: float) -> str:
+    return f"{value:.10g}" if abs(value) < 1e15 else f"{value:.6g}"
+
+
+def _shape(text: str) -> str:
+    return "".join("0" if character.isdigit() else character for character in text)[:120]

@@ -1,0 +1,353 @@
+"""Tool calls at once, each answered: whatever happens to one is its `tool_result` and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from .._guard import logger
+from ..evidence.weight import weigh
+from ..targets import _calls
+from ..targets.executor import _around
+from . import _shapes, _threads
+from ._arguments import BadArguments, checked, require
+from ._born import traced
+from ._content import Content, content_of, text_of
+from .compressor import compress_tool_result
+from .tool import ToolError, is_async
+
+if TYPE_CHECKING:
+    from .tracker import Tracker
+
+Block: TypeAlias = dict[str, Any]
+Compressor: TypeAlias = "Callable[..., str | Awaitable[str]]"
+
+GRACE_S: Final = 1.0
+"""How long a cancelled handler may take to clean up before its call is answered without it."""
+_LONGEST_ERROR: Final = 4_000
+_LASTING: Final = (
+    ToolError, TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError, ImportError,
+    NotImplementedError, PermissionError, FileNotFoundError, SystemExit,
+)  # fmt: skip
+"""Errors that another attempt with the same arguments would only repeat."""
+
+_stubborn: Final[set[asyncio.Task[None]]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a call that may be repeated is tried, and how long to wait between: `base_s`, doubled, with jitter."""
+
+    max_attempts: int = 3
+    base_s: float = 0.25
+    max_s: float = 8.0
+
+    def delay_s(self, attempt: int, error: BaseException) -> float:
+        """Seconds to wait after failed attempt number `attempt`; what the error asks for goes before."""
+        asked = getattr(error, "retry_after", None)
+        if isinstance(asked, int | float) and asked >= 0:
+            return float(asked)
+        doubled: float = self.base_s * 2.0 ** (attempt - 1)
+        return random.uniform(0.5, 1.0) * min(self.max_s, doubled)  # noqa: S311 (no secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How calls are run."""
+
+    max_concurrency: int = 8
+    timeout_s: float | None = 30.0
+    max_per_tool: int | Mapping[str, int] | None = None
+    retries: Retries = Retries()
+    max_result_tokens: int | None = None
+    compressor: Compressor = compress_tool_result
+    tracker: Tracker | None = None
+
+
+@dataclass(slots=True)
+class Work:
+    """One call, what it waits for, and how it went."""
+
+    id: str
+    name: str
+    input: object
+    ready: Callable[[], Awaitable[Content | None]] | None = None
+    """Awaited before it starts: what it returns answers the call in place of its handler."""
+    block: Block | None = None
+    attempts: int = 0
+    started_s: float | None = None
+    duration_ms: float = 0.0
+    finished: Callable[[Work], None] | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    held: list[asyncio.Semaphore] = field(default_factory=list, repr=False)
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it failed."""
+        return self.block is not None and self.block.get("is_error") is True
+
+
+@traced(_around)
+async def execute_tool_calls(
+    tool_calls: Sequence[Any],
+    registry: Any,
+    *,
+    max_concurrency: int = 8,
+    timeout_s: float | None = 30.0,
+    max_per_tool: int | Mapping[str, int] | None = None,
+    retries: Retries = Retries(),
+    max_result_tokens: int | None = None,
+    compressor: Compressor = compress_tool_result,
+    tracker: Tracker | None = None,
+) -> list[Block]:
+    """Runs the `tool_use` blocks at once and returns their `tool_result` blocks in the same order.
+
+    At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` or the tool says. A call has
+    `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
+    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results
+    beyond `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says
+    so.
+
+    Cancelled, it cancels every handler and waits for them. A synchronous handler runs in a thread, which nothing can
+    end: it is told by `is_cancelled()`, and left behind.
+    """
+    options = Options(max_concurrency, timeout_s, max_per_tool, retries, max_result_tokens, compressor, tracker)
+    works = [Work(each.id, each.name, each.input) for each in map(_shapes.asked, tool_calls)]
+    await Runner(registry, options).run(works)
+    return [work.block or {} for work in works]
+
+
+class Runner:
+    """Runs one batch of calls."""
+
+    def __init__(self, registry: Any, options: Options) -> None:
+        if options.max_concurrency < 1:
+            raise ValueError(f"max_concurrency={options.max_concurrency}: give at least 1")
+        self._registry = registry
+        self._options = options
+        self._observe = getattr(registry, "observe", None)
+        self._slots: asyncio.Semaphore | None = None
+        self._per_tool: dict[str, asyncio.Semaphore | None] = {}
+        self._left = 0
+        self._done: asyncio.Future[None] | None = None
+
+    async def run(self, works: Sequence[Work]) -> None:
+        """Gives every one of `works` its block."""
+        if not works:
+            return
+        require()
+        loop = asyncio.get_running_loop()
+        self._left, self._done = len(works), loop.create_future()
+        if len(works) > self._options.max_concurrency:
+            self._slots = asyncio.Semaphore(self._options.max_concurrency)
+        for work in works:
+            work.task = loop.create_task(self._whole(work))
+        try:
+            await self._done
+        except asyncio.CancelledError:
+            await self._cancel([work.task for work in works if work.task is not None])
+            raise
+
+    async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=GRACE_S)
+        for task in pending:
+            _leave(task)
+
+    async def _whole(self, work: Work) -> None:
+        try:
+            block = await self._answer(work)
+        except Exception as error:  # a defect of ours or of the registry's: still that call's, not the batch's
+            logger.warning("toolspend: a tool call failed outside its handler: %s", type(error).__qualname__)
+            block = failed(work, f"The call of {work.name} failed before it ran: {_said(error)}. Use another tool.")
+        self._finish(work, block)
+
+    def _finish(self, work: Work, block: Block) -> None:
+        if work.block is not None:
+            return
+        work.block = block
+        if work.finished is not None:
+            work.finished(work)
+        self._left -= 1
+        if self._left == 0 and self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+    async def _answer(self, work: Work) -> Block:
+        if work.ready is not None and (said := await work.ready()) is not None:
+            return failed(work, said)
+        tool = _shapes.find(self._registry, work.name)
+        if tool is None:
+            return failed(work, _shapes.unknown(self._registry, work.name))
+        handler = _shapes.handler_of(tool)
+        if handler is None:
+            return failed(work, f"{work.name} cannot be run here: it has no handler. Use another tool.")
+        try:
+            arguments = checked(work.input, _shapes.schema_of(tool))
+        except BadArguments as error:
+            return failed(work, f"{error} {work.name} was not run: correct the arguments and call it again.")
+        own = self._slots_of(work.name, tool)
+        # The tool's own slot first: a call that waits for it must not hold one that others could use.
+        if own is None and self._slots is None:
+            return await self._timed(work, tool, handler, arguments)
+        held = [slots for slots in (own, self._slots) if slots is not None]
+        for index, slots in enumerate(held):
+            try:
+                await slots.acquire()
+            except asyncio.CancelledError:
+                for taken in held[:index]:
+                    taken.release()
+                raise
+        work.held = held
+        try:
+            return await self._timed(work, tool, handler, arguments)
+        finally:
+            _release(work)
+
+    def _slots_of(self, name: str, tool: Any) -> asyncio.Semaphore | None:
+        if name not in self._per_tool:
+            asked = self._options.max_per_tool
+            limit = asked.get(name) if isinstance(asked, Mapping) else asked
+            limits = [each for each in (limit, getattr(tool, "max_concurrency", None)) if each is not None]
+            self._per_tool[name] = asyncio.Semaphore(max(min(limits), 1)) if limits else None
+        return self._per_tool[name]
+
+    async def _timed(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> Block:
+        tracker = self._options.tracker
+        max_tokens = self._options.max_result_tokens
+        if tracker is not None:
+            decision = tracker.decide(work.name)
+            if decision.action == "refuse":
+                return failed(work, decision.reason)
+            if decision.action == "compress":
+                max_tokens = decision.max_result_tokens(max_tokens)
+        own_s = getattr(tool, "timeout_s", None)
+        limit_s = self._options.timeout_s if own_s is None else own_s
+        loop = asyncio.get_running_loop()
+        work.started_s = time.perf_counter()
+        late = None if limit_s is None else loop.call_later(limit_s + GRACE_S, self._abandon, work, limit_s)
+        timeout = asyncio.timeout(limit_s)
+        try:
+            async with timeout:
+                block = await self._attempts(work, tool, handler, arguments)
+        except TimeoutError:
+            block = failed(work, _late(work, tool, handler, limit_s))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}")
+        finally:
+            if late is not None:
+                late.cancel()
+            work.duration_ms = (time.perf_counter() - work.started_s) * 1e3
+        if max_tokens is not None and not block.get("is_error"):
+            block["content"] = await self._compressed(block["content"], work.name, max_tokens)
+        self._learn(work, block)
+        return block
+
+    async def _attempts(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> Block:
+        _calls.asked_id.set(work.id or None)
+        retries = self._options.retries
+        most = retries.max_attempts if _shapes.is_repeatable(tool) else 1
+        while True:
+            work.attempts += 1
+            try:
+                result = await self._call(work, handler, arguments)
+                return {"type": "tool_result", "tool_use_id": work.id, "content": content_of(result)}
+            except (Exception, SystemExit) as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # Cancelled, it answered with an error of its own: it is over all the same.
+                    raise asyncio.CancelledError from error
+                if work.attempts >= most or isinstance(error, _LASTING):
+                    return failed(work, _broken(work, tool, error))
+                await asyncio.sleep(retries.delay_s(work.attempts, error))
+
+    async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        if is_async(handler):
+            return await handler(**arguments)
+        stuck = _threads.abandoned(work.name)
+        if stuck >= self._options.max_concurrency:
+            raise ToolError(f"{stuck} earlier runs of {work.name} still hang, so it was not started again")
+        result = await _threads.in_thread(work.name, handler, arguments)
+        return await result if inspect.isawaitable(result) else result
+
+    async def _compressed(self, content: Content, name: str, max_tokens: int) -> Content:
+        text = text_of(content)
+        if text is None:
+            return content
+        try:
+            found = self._options.compressor(text, name, max_tokens)
+            return str(await found if inspect.isawaitable(found) else found)
+        except Exception as error:  # the result itself is good
+            logger.warning("toolspend: a compressor failed with %s: the result stays whole", type(error).__qualname__)
+            return content
+
+    def _learn(self, work: Work, block: Block) -> None:
+        is_error = block.get("is_error") is True
+        text = text_of(block["content"])
+        tokens = None if text is None or is_error else weigh(text).tokens
+        if self._observe is not None:
+            self._observe(work.name, tokens, is_error=is_error)
+        if self._options.tracker is not None:
+            self._options.tracker.called(work.name, work.duration_ms, is_error=is_error)
+
+    def _abandon(self, work: Work, limit_s: float) -> None:
+        """The handler was cancelled at its timeout and goes on regardless: the batch does not wait for it."""
+        if work.task is not None and not work.task.done():
+            _leave(work.task)
+            _release(work)
+            self._finish(
+                work,
+                failed(work, f"{work.name} gave no result within {limit_s:g} s, ignores that it was cancelled, and may "
+                             "still take effect. Do not call it again: say so, and go on without it."),
+            )  # fmt: skip
+
+
+def _release(work: Work) -> None:
+    while work.held:
+        work.held.pop().release()
+
+
+def failed(work: Work, said: Content) -> Block:
+    """The block that tells the model what went wrong."""
+    return {"type": "tool_result", "tool_use_id": work.id, "content": said, "is_error": True}
+
+
+def _leave(task: asyncio.Task[None]) -> None:
+    _stubborn.add(task)  # a task that nothing refers to may be collected while it runs
+    task.add_done_callback(_stubborn.discard)
+    task.cancel()
+    logger.warning("toolspend: a tool's handler ignores its cancellation and was left running")
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip()
+    if len(text) > _LONGEST_ERROR:
+        text = f"{text[: _LONGEST_ERROR // 2]} … {text[-_LONGEST_ERROR // 2 :]}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _broken(work: Work, tool: Any, error: BaseException) -> str:
+    if isinstance(error, ToolError):
+        return str(error)  # written for the model by the handler's author
+    times = f" {work.attempts} times in a row" if work.attempts > 1 else ""
+    return f"{work.name} failed{times}: {_said(error)}. {_again(tool)}"
+
+
+def _late(work: Work, tool: Any, handler: Callable[..., Any], limit_s: float | None) -> str:
+    end = "it was stopped" if is_async(handler) else "it could not be stopped and may still take effect"
+    hint = "Ask for less, or use another tool." if _shapes.is_repeatable(tool) else _again(tool)
+    return f"{work.name} gave no result within {limit_s or 0:g} s; {end}. {hint}"
+
+
+def _again(tool: Any) -> str:
+    if _shapes.is_repeatable(tool):
+        return "Try other arguments, or another tool."
+    return "It may have taken effect in part: check that before you call it again, or use another tool."

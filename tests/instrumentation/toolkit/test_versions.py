@@ -1,0 +1,216 @@
+"""Several versions of one tool."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from datetime import date, timedelta
+from typing import Any
+
+import jsonschema_rs
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+import toolspend
+from tool_layer import ask
+from toolspend.testing import Captured
+from toolspend.toolkit import Tool, ToolRegistry, ToolVersions, VersionedTools, execute_tool_calls
+from toolspend.toolkit.versions import BreakingChange, changes, mcp_server
+
+V1: dict[str, Any] = {
+    "type": "object",
+    "properties": {"query": {"type": "string"}, "order": {"enum": ["new", "old"]}},
+    "required": ["query"],
+    "additionalProperties": False,
+}
+
+
+def edited(schema: dict[str, Any], **edits: Any) -> dict[str, Any]:
+    """A copy with `properties` merged and other keys replaced."""
+    made = copy.deepcopy(schema)
+    made["properties"] |= edits.pop("properties", {})
+    return made | edits
+
+
+async def one(query: str, **rest: Any) -> str:
+    return "one " + query
+
+
+async def two(query: str, limit: int = 10, **rest: Any) -> str:
+    return f"two {query} {limit}"
+
+
+V2 = edited(V1, properties={"limit": {"type": "integer"}})
+V3 = edited(V2, properties={"query": {"type": "integer"}})
+
+
+def family() -> ToolVersions:
+    made = ToolVersions("search_documents")
+    made.add(Tool("search_documents", "Finds documents.", V1, one), "1")
+    made.add(Tool("search_documents", "Finds documents.", V2, two), "2", is_default=True)
+    return made
+
+
+def call(tools: Any, name: str, **arguments: Any) -> dict[str, Any]:
+    [block] = asyncio.run(execute_tool_calls(ask((name, arguments)), tools))
+    return block
+
+
+def test_versions_stand_side_by_side_and_the_bare_name_is_the_default() -> None:
+    """Each under its own name, with its own schema."""
+    tools = VersionedTools(family())
+    assert call(tools, "search_documents_v1", query="x")["content"] == "one x"
+    assert call(tools, "search_documents_v2", query="x", limit=3)["content"] == "two x 3"
+    assert call(tools, "search_documents", query="x")["content"] == "two x 10"
+    assert call(tools, "search_documents_v1", query="x", limit=3)["is_error"]
+    assert "search_documents_v1" in call(tools, "search_documents_v9", query="x")["content"]
+
+
+def test_a_default_that_breaks_callers_is_refused_unless_accepted() -> None:
+    """The bare name keeps its contract; the message says what would break."""
+    made = family()
+    made.add(Tool("search_documents", "Finds documents.", V3, one), "3")
+    with pytest.raises(BreakingChange, match="version 3 breaks callers of 2: query: type string is now integer"):
+        made.set_default("3")
+    assert made.default.version == "2"
+    made.set_default("3", accept_breaking=True)
+    assert made.default.version == "3"
+
+
+def test_a_deprecated_version_says_so_and_is_left_out_of_a_registry() -> None:
+    """The model reads which to use instead; where the old one is not asked for, nobody pays for its definition."""
+    made = family()
+    tool = made.deprecate("1")
+    assert tool.description == "Deprecated: use search_documents_v2 instead. Finds documents."
+    assert made.deprecate("1", until=date(2099, 1, 1)).description.count("Deprecated") == 1
+    registry = ToolRegistry()
+    VersionedTools(made).register_in(registry)
+    assert list(registry.tools) == ["search_documents_v2"]
+    VersionedTools(made).register_in(registry, deprecated=True)
+    assert set(registry.tools) == {"search_documents_v1", "search_documents_v2"}
+    with pytest.raises(ValueError, match="2 is the default version"):
+        made.deprecate("2")
+
+
+def test_an_alias_answers_until_its_day() -> None:
+    """Afterwards the call is told what to call; it is never offered."""
+    made = family()
+    made.alias("find_documents", "1", until=date.today())
+    made.alias("old_documents", "1", until=date.today() - timedelta(days=1))
+    made.deprecate("1", until=date.today())
+    tools = VersionedTools(made)
+    assert call(tools, "find_documents", query="x")["content"] == "one x"
+    late = call(tools, "old_documents", query="x")
+    assert late["is_error"] and "retired" in late["content"] and "search_documents_v1" in late["content"]
+    assert "find_documents" not in tools.tools
+
+
+def test_a_span_says_the_declared_version(captured: Captured) -> None:
+    """So that traces compare versions, by name and by hash."""
+    tools = VersionedTools(family())
+    toolspend.instrument(export=None)
+    call(tools, "search_documents_v1", query="x")
+    call(tools, "search_documents", query="x")
+    spans = [span["attributes"] for span in captured.spans() if span["name"].startswith("execute_tool ")]
+    assert [span["toolspend.tool.declared_version"] for span in spans] == ["1", "2"]
+    assert [span["gen_ai.tool.name"] for span in spans] == ["search_documents_v1", "search_documents"]
+    assert not any("error.type" in span for span in spans)
+
+
+@pytest.mark.parametrize(
+    ("new", "said", "is_breaking"),
+    [
+        (edited(V1, properties={"limit": {"type": "integer"}}), "limit: added, optional", False),
+        (
+            edited(V1, properties={"limit": {"type": "integer"}}, required=["query", "limit"]),
+            "limit: added, required",
+            True,
+        ),
+        (edited(V1, required=["query", "order"]), "order: required now", True),
+        (edited(V1, required=[]), "query: optional now", False),
+        (edited(V1, properties={"query": {"type": ["string", "null"]}}), "type string is now null or string", False),
+        (edited(V1, properties={"query": {"type": "integer"}}), "type string is now integer", True),
+        (edited(V1, properties={"query": {"type": "string", "maxLength": 9}}), "maxLength none is now 9", True),
+        (edited(V1, properties={"order": {"enum": ["new", "old", "best"]}}), "also allowed", False),
+        (edited(V1, properties={"order": {"enum": ["new"]}}), "no longer allowed", True),
+        (edited(V1, additionalProperties=True), "other arguments are allowed now", False),
+        (edited(V1, properties={"query": {"type": "string", "description": "Words."}}), "description says", False),
+        (edited(V1, properties={"query": {"type": "string", "pattern": "^a"}}), "pattern differs", True),
+    ],
+)
+def test_a_schema_change_is_compatible_or_breaking(new: dict[str, Any], said: str, is_breaking: bool) -> None:
+    """One change each, and the right word for it."""
+    [change] = changes(V1, new)
+    assert said in str(change)
+    assert change.is_breaking is is_breaking
+
+
+def test_a_removed_argument_breaks() -> None:
+    """Callers still send it."""
+    new = copy.deepcopy(V1)
+    del new["properties"]["order"]
+    [change] = changes(V1, new)
+    assert change.is_breaking and change.what == "removed"
+
+
+_FIELD = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(["string", "integer", "number", ["string", "null"]]),
+        "enum": st.lists(st.sampled_from([1, 2, "a", "b"]), min_size=1, unique=True),
+        "minimum": st.integers(0, 3),
+        "maxLength": st.integers(0, 3),
+        "description": st.text(max_size=5),
+    },
+)
+_SCHEMA = st.builds(
+    lambda properties, required, closed: {
+        "type": "object",
+        "properties": properties,
+        "required": sorted(required & set(properties)),
+        **({"additionalProperties": False} if closed else {}),
+    },
+    st.dictionaries(st.sampled_from("abc"), _FIELD, max_size=3),
+    st.sets(st.sampled_from("abc")),
+    st.just(True),
+)
+_CALL = st.dictionaries(
+    st.sampled_from("abcd"), st.one_of(st.integers(0, 4), st.sampled_from(["", "a", "b", "long"]), st.none())
+)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(_SCHEMA, _SCHEMA, st.lists(_CALL, min_size=1, max_size=8))
+def test_what_is_called_compatible_takes_every_old_call(old: Any, new: Any, made: list[Any]) -> None:
+    """A call that fits the old schema fits the new one wherever no change is breaking."""
+    assume(not any(change.is_breaking for change in changes(old, new)))
+    for arguments in made:
+        if jsonschema_rs.is_valid(old, arguments):
+            assert jsonschema_rs.is_valid(new, arguments), [str(change) for change in changes(old, new)]
+
+
+def test_mcp_serves_every_version_under_its_name() -> None:
+    """A client lists them, with version and deprecation beside, and calls versions, aliases and the bare name."""
+    mcp = pytest.importorskip("mcp")
+    if not hasattr(mcp, "Client"):
+        pytest.skip("the server side needs mcp 2")
+    made = family()
+    made.deprecate("1")
+    made.alias("find_documents", "1")
+
+    async def main() -> tuple[Any, dict[str, Any]]:
+        async with mcp.Client(mcp_server(VersionedTools(made), "library")) as client:
+            listed = (await client.list_tools()).tools
+            names = ("search_documents_v1", "search_documents_v2", "search_documents", "find_documents", "nothing")
+            return listed, {name: await client.call_tool(name, {"query": "x"}) for name in names}
+
+    listed, results = asyncio.run(main())
+    assert [(tool.name, tool.meta) for tool in listed] == [
+        ("search_documents_v1", {"toolspend/version": "1", "toolspend/deprecated": True}),
+        ("search_documents_v2", {"toolspend/version": "2", "toolspend/deprecated": False}),
+    ]
+    said = {name: result.content[0].text for name, result in results.items()}
+    assert said["search_documents_v1"] == said["find_documents"] == "one x"
+    assert said["search_documents_v2"] == said["search_documents"] == "two x 10"
+    assert results["nothing"].is_error and "There is no tool" in said["nothing"]
