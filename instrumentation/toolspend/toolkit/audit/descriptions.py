@@ -8,8 +8,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from .findings import Finding
-from .subjects import Subject
-from .words import EFFECTS, WRITING, content, name_words, named, quoted, verb, verb_of_name, verb_of_text, words
+from .subjects import CATALOGUE, Subject
+from .words import (
+    EFFECTS,
+    WRITING,
+    content,
+    name_words,
+    named,
+    quoted,
+    verb,
+    verb_of_name,
+    verb_of_text,
+    word_set,
+    words,
+)
 
 LONG_TOKENS: Final = 1_000
 """A definition of more tokens is paid with every request, called or not: more than most results."""
@@ -17,7 +29,7 @@ MIN_REPEATED_CHARS: Final = 120
 MIN_REPEATS: Final = 3
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_FILLER: Final = frozenset(content("new existing specific all list get details information data one item items".split()))
+_FILLER: Final = frozenset(content(word_set("new existing specific all details information data one item items")))
 _LIST_OF: Final = re.compile(r"\b(?:a |the )?list of\b", re.IGNORECASE)
 _SNAKE: Final = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+"
 _SENT_TO: Final = re.compile(
@@ -43,12 +55,7 @@ def missing_description(tools: Sequence[Subject]) -> Iterator[Finding]:
 def restates_name(tools: Sequence[Subject]) -> Iterator[Finding]:
     """A description that has no word of meaning which the name does not have."""
     for tool in tools:
-        said = words(_LIST_OF.sub("", tool.description))
-        of_name, of_text = verb_of_name(name_words(tool.name), tool.prefix), verb(said[0]) if said else None
-        if of_text is not None and (of_name is None or EFFECTS[of_name] != EFFECTS[of_text]):
-            continue  # the verb is news
-        meant = content(said[1:] if of_text is not None else said) - _FILLER
-        if not tool.description or meant - content(name_words(tool.name)):
+        if not is_restatement(tool):
             continue
         yield Finding(
             tool.name,
@@ -100,9 +107,7 @@ def unknown_tool_mentioned(tools: Sequence[Subject]) -> Iterator[Finding]:
         own = " ".join(f"{each.name} {each.description} {each.choices}" for each in tool.parameters or ())
         if tool.parameters is None:
             continue  # what it names may be a parameter that is not known
-        for name in dict.fromkeys(
-            match["named"] or match["tool"] for match in _SENT_TO.finditer(tool.description)
-        ):
+        for name in dict.fromkeys(match["named"] or match["tool"] for match in _SENT_TO.finditer(tool.description)):
             if name in offered or name in own or any(name in each or each in name for each in offered):
                 continue
             yield Finding(
@@ -148,7 +153,11 @@ def long_definition(tools: Sequence[Subject]) -> Iterator[Finding]:
         longest = max(parts, key=len)
         is_text = len(tool.description) > len(str(tool.schema or ""))
         where = f"the description ({len(tool.description):,} characters)" if is_text else "the schema"
-        what = f"what begins with {quoted(longest, 50)} ({len(longest):,} characters)" if is_text else "what only some calls need"
+        what = (
+            f"what begins with {quoted(longest, 50)} ({len(longest):,} characters)"
+            if is_text
+            else "what only some calls need"
+        )
         yield Finding(
             tool.name,
             "long_definition",
@@ -159,11 +168,22 @@ def long_definition(tools: Sequence[Subject]) -> Iterator[Finding]:
         )
 
 
+def is_restatement(tool: Subject) -> bool:
+    """Whether a description has no word of meaning that the name does not have."""
+    said = words(_LIST_OF.sub("", tool.description))
+    if not said:
+        return False
+    of_name, of_text = verb_of_name(name_words(tool.name), tool.prefix), verb(said[0])
+    if of_text is not None and (of_name is None or EFFECTS[of_name] != EFFECTS[of_text]):
+        return False  # the verb is news
+    meant = content(said[1:] if of_text is not None else said) - _FILLER
+    return not meant - content(name_words(tool.name))
+
+
 def _wanting(tool: Subject) -> str:
     """What a description of this kind of tool has to say beside its name."""
-    effect = EFFECTS.get(tool.verb or "", "read")
-    optional = [each.name for each in tool.parameters or () if not each.is_required]
-    match effect:
+    optional = [each.name for each in tool.parameters or () if not each.is_required and CATALOGUE not in each.schema]
+    match EFFECTS.get(tool.verb or ""):
         case "delete":
             return "what goes with it, and whether it can be undone"
         case "create" | "change":
@@ -171,14 +191,18 @@ def _wanting(tool: Subject) -> str:
             return f"what it changes and what it returns{kept}"
         case "run":
             return "what runs, for how long, and what it returns"
-        case _:
+        case None:
+            return "what it does to its object, and what it returns"
+        case "read":
             return "which fields it returns, how many entries at most and in which order"
 
 
 def _neighbour(tool: Subject, tools: Sequence[Subject]) -> str:
     """When to use the nearest other tool: the one that shares most words of its name."""
     own = content(name_words(tool.name)[tool.prefix :])
-    shared = [(len(own & content(name_words(other.name)[other.prefix :])), other.name) for other in tools if other is not tool]
+    shared = [
+        (len(own & content(name_words(other.name)[other.prefix :])), other.name) for other in tools if other is not tool
+    ]
     most, name = max(shared, key=lambda each: each[0], default=(0, ""))
     return f", and when `{name}` is the right one" if most else ""
 

@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from .words import word_set
+
 _BROAD: Final = frozenset(("Exception", "BaseException"))
-_WRITES: Final = frozenset(
-    "unlink rmdir rmtree remove removedirs rename replace write_text write_bytes mkdir makedirs symlink chmod chown".split()
+_WRITES: Final = word_set(
+    "unlink rmdir rmtree remove removedirs rename replace write_text write_bytes mkdir makedirs symlink chmod chown"
 )
 _MODULES: Final = frozenset(("os", "shutil", "Path", "pathlib"))
 _HTTP: Final = frozenset(("post", "put", "patch", "delete"))
-_CLIENTS: Final = frozenset("requests httpx client session http aiohttp".split())
-_RUNS: Final = frozenset("run call check_call check_output Popen".split())
+_CLIENTS: Final = word_set("requests httpx client session http aiohttp")
+_RUNS: Final = word_set("run call check_call check_output Popen")
 _SQL: Final = ("insert ", "update ", "delete ", "drop ", "alter ", "create ", "truncate ")
 
 
@@ -43,7 +45,10 @@ def swallowed(handler: Callable[..., Any]) -> list[Seen]:
     return [
         Seen(line, f"except {_name(node.type) or ''}".strip() + f": {ast.unparse(node.body[0])}")
         for node, line in _nodes(handler)
-        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type) and len(node.body) == 1 and _is_silent(node.body[0])
+        if isinstance(node, ast.ExceptHandler)
+        and _is_broad(node.type)
+        and len(node.body) == 1
+        and _is_silent(node.body[0])
     ]
 
 
@@ -99,7 +104,9 @@ def _changes(call: ast.Call) -> bool:
 
 
 def _mode(call: ast.Call) -> str | None:
-    given = call.args[1] if len(call.args) > 1 else next((each.value for each in call.keywords if each.arg == "mode"), None)
+    given = (
+        call.args[1] if len(call.args) > 1 else next((each.value for each in call.keywords if each.arg == "mode"), None)
+    )
     mode = given.value if isinstance(given, ast.Constant) and isinstance(given.value, str) else ""
     return mode if set(mode) & set("wax+") else None
 

@@ -10,9 +10,9 @@ from typing import Final
 from . import similarity
 from .findings import Finding
 from .subjects import Parameter, Subject
-from .words import EFFECTS, Effect, lead, name_words, named, quoted, verb
+from .words import EFFECTS, Effect, lead, name_words, named, quoted, verb, word_set
 
-_CHOOSERS: Final = frozenset("action operation op command verb method task subcommand mode activity".split())
+_CHOOSERS: Final = word_set("action operation op command verb method task subcommand mode activity")
 _LISTED: Final = re.compile(
     r"(?P<verbs>[A-Za-z]+(?:\s*[,/]\s*[A-Za-z]+)*)\s*(?:,?\s*\b(?:and/or|and|or)\b\s*|/\s*)(?P<last>[A-Za-z]+)\b"
 )

@@ -19,12 +19,14 @@ def open_output_schema(tools: Sequence[Subject]) -> Iterator[Finding]:
             "open_output_schema",
             "note",
             f"The output schema of `{tool.name}` names no field: {dict(schema)!r}.",
-            f"List the fields that `{tool.name}` always returns under \"properties\" and \"required\", or declare no schema.",
+            f'List the fields that `{tool.name}` always returns under "properties" and "required", or declare no schema.',
         )
 
 
 def _says_something(schema: Mapping[str, object]) -> bool:
     values = schema.get("additionalProperties")
-    return any(schema.get(key) for key in ("properties", "patternProperties", "anyOf", "oneOf", "allOf", "$ref", "items")) or (
-        isinstance(values, Mapping) and bool(values)
-    ) or schema.get("type") not in (None, "object")
+    return (
+        any(schema.get(key) for key in ("properties", "patternProperties", "anyOf", "oneOf", "allOf", "$ref", "items"))
+        or (isinstance(values, Mapping) and bool(values))
+        or schema.get("type") not in (None, "object")
+    )

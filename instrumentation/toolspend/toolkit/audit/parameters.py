@@ -9,12 +9,12 @@ from typing import Final
 
 from .findings import Finding
 from .subjects import CATALOGUE, Parameter, Subject
-from .words import content, name_words, named, quoted, words
+from .words import content, name_words, named, quoted, word_set, words
 
 _NUMBERS: Final = frozenset(("number", "integer"))
 # Quantities that mean nothing without a unit, and what says one: in the name or in the description.
-_TIMES: Final = frozenset("timeout delay duration interval ttl wait debounce cooldown elapsed".split())
-_LENGTHS: Final = frozenset("width height distance radius".split())
+_TIMES: Final = word_set("timeout delay duration interval ttl wait debounce cooldown elapsed")
+_LENGTHS: Final = word_set("width height distance radius")
 _UNITS: Final = {
     "time": re.compile(
         r"\b(?:ms|msecs?|milli-?seconds?|s|secs?|seconds?|min|mins|minutes?|h|hrs?|hours?|days?|weeks?|months?|ns|us|µs)\b",
@@ -27,16 +27,19 @@ _UNITS: Final = {
     ),
 }
 _EXAMPLES: Final = {"time": "seconds", "length": "pixels"}
-_MOMENTS: Final = frozenset("date datetime timestamp since until".split())
+_MOMENTS: Final = word_set("date datetime timestamp since until")
 _FORMATS: Final = re.compile(
-    r"\d|iso|rfc|unix|epoch|yyyy|hh:mm|format|relative|e\.g\.|such as|for example|timezone|millisecond|second", re.IGNORECASE
+    r"\d|iso|rfc|unix|epoch|yyyy|hh:mm|format|relative|e\.g\.|such as|for example|timezone|millisecond|second",
+    re.IGNORECASE,
 )
 _LIST: Final = re.compile(
     r"(?:\b(?:[Oo]ne of|[Ee]ither|[Pp]ossible values(?: are)?|[Aa]llowed values(?: are)?|[Vv]alid values(?: are)?|[Ss]upported values(?: are)?"
     r"|[Oo]ptions(?: are)?)\b\s*:?\s*)(?P<values>[^.;)\n]+)"
 )
 _QUOTED: Final = re.compile(r"['\"`]([\w.-]+)['\"`]")
-_OPEN: Final = re.compile(r"\be\.g\.|\bsuch as\b|\bfor example\b|\blike\b|\bexamples?\b|\betc\b|\.\.\.|…", re.IGNORECASE)
+_OPEN: Final = re.compile(
+    r"\be\.g\.|\bsuch as\b|\bfor example\b|\blike\b|\bexamples?\b|\betc\b|\.\.\.|…", re.IGNORECASE
+)
 
 
 def undocumented_parameters(tools: Sequence[Subject]) -> Iterator[Finding]:
@@ -56,7 +59,9 @@ def undocumented_parameters(tools: Sequence[Subject]) -> Iterator[Finding]:
             "warning" if untold else "note",
             f"{len(silent)} of {len(tool.parameters or ())} {what} no description: "
             f"{named(each.name for each in silent)}{elsewhere}.",
-            f"Describe {wanted}." if untold else f"Move what the description says of {wanted} into the schema, beside each.",
+            f"Describe {wanted}."
+            if untold
+            else f"Move what the description says of {wanted} into the schema, beside each.",
             parameters=tuple(each.name for each in silent),
         )
 
@@ -90,7 +95,7 @@ def missing_format(tools: Sequence[Subject]) -> Iterator[Finding]:
         if parameter.types != {"string"} or parameter.choices:
             continue
         parts = name_words(parameter.name)
-        if not (_MOMENTS & set(parts[-1:]) or parts[-1:] == ["at"] and len(parts) > 1):
+        if not (_MOMENTS & set(parts[-1:]) or (parts[-1:] == ["at"] and len(parts) > 1)):
             continue
         variants = (parameter.schema, *_variants(parameter))
         if any("format" in each or "pattern" in each for each in variants):
@@ -138,8 +143,15 @@ def untyped_parameter(tools: Sequence[Subject]) -> Iterator[Finding]:
             lacks, wanted = "has no type", f"Give `{parameter.name}` a type"
         elif parameter.types == {"array"} and not any(_has_items(each) for each in (schema, *_variants(parameter))):
             lacks, wanted = "is an array of anything", f'Say under "items" what `{parameter.name}` holds'
-        elif parameter.types == {"object"} and _is_open_object(parameter) and not re.search(r"[{:`']|e\.g\.", parameter.description):
-            lacks, wanted = "is an object with any keys", f'List the keys of `{parameter.name}` under "properties", or give an example'
+        elif (
+            parameter.types == {"object"}
+            and _is_open_object(parameter)
+            and not re.search(r"[{:`']|e\.g\.", parameter.description)
+        ):
+            lacks, wanted = (
+                "is an object with any keys",
+                f'List the keys of `{parameter.name}` under "properties", or give an example',
+            )
         else:
             continue
         said = f": {quoted(parameter.description)}" if parameter.description else ""
@@ -162,7 +174,7 @@ def required_with_default(tools: Sequence[Subject]) -> Iterator[Finding]:
                 "required_with_default",
                 "note",
                 f"`{parameter.name}` is required and has the default {parameter.schema['default']!r}.",
-                f"Take `{parameter.name}` out of \"required\", or take its default away.",
+                f'Take `{parameter.name}` out of "required", or take its default away.',
                 parameters=(parameter.name,),
             )
 
@@ -260,7 +272,10 @@ def _is_named(name: str, text: str) -> bool:
     own = re.escape(name)
     if len(name_words(name)) > 1:
         return re.search(rf"(?<!\w){own}(?!\w)", text) is not None
-    return re.search(rf"['\"`]{own}['\"`]|(?<!\w){own}\s*[=:]|\({own}\b|\b{own} (?:parameter|argument)s?\b", text) is not None
+    return (
+        re.search(rf"['\"`]{own}['\"`]|(?<!\w){own}\s*[=:]|\({own}\b|\b{own} (?:parameter|argument)s?\b", text)
+        is not None
+    )
 
 
 def _sentences_on(name: str, text: str) -> list[str]:
@@ -280,7 +295,12 @@ def _is_open_object(parameter: Parameter) -> bool:
     schema = parameter.schema
     values = schema.get("additionalProperties")
     has_typed_values = isinstance(values, dict) and bool(values)
-    return not schema.get("properties") and not schema.get("patternProperties") and not has_typed_values and not _variants(parameter)
+    return (
+        not schema.get("properties")
+        and not schema.get("patternProperties")
+        and not has_typed_values
+        and not _variants(parameter)
+    )
 
 
 def _closed_choices(text: str) -> list[str]:

@@ -7,17 +7,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from . import handlers
+from .descriptions import is_restatement
 from .findings import Finding
 from .subjects import Subject
-from .words import DESTROYING, WRITING, name_words, named, quoted, verb_of_name, verb_of_text
+from .words import DESTROYING, WRITING, name_words, named, quoted, verb_of_name, verb_of_text, word_set
 
 _FATE: Final = re.compile(
     r"\b(?:permanent\w*|irrevers\w*|revers\w*|undo\w*|undone|trash|recycle\w*|restor\w*|recover\w*|destructive\w*|cannot|can't|"
     r"caution|warning|careful\w*|forceful\w*|gracefully|archiv\w*|soft|confirm\w*|backup|unassign\w*)\b",
     re.IGNORECASE,
 )
-_PERSISTENT: Final = frozenset("delete remove purge destroy erase truncate wipe".split())
-_MARKED: Final = re.compile(r"\bread[- ]?only\b|\bwrite operation\b|\bdestructive\b|\bside[- ]effects?\b", re.IGNORECASE)
+_PERSISTENT: Final = word_set("delete remove purge destroy erase truncate wipe")
+_MARKED: Final = re.compile(
+    r"\bread[- ]?only\b|\bwrite operation\b|\bdestructive\b|\bside[- ]effects?\b", re.IGNORECASE
+)
 
 
 def swallowed_errors(tools: Sequence[Subject]) -> Iterator[Finding]:
@@ -42,14 +45,20 @@ def read_only_contradicted(tools: Sequence[Subject]) -> Iterator[Finding]:
         seen = handlers.effects(tool.handler) if tool.handler is not None else []
         if of_name not in WRITING and not seen:
             continue
-        why = f"its name says `{of_name}`" if of_name in WRITING else f"line {seen[0].line} of its handler calls `{seen[0].what}`"
+        why = (
+            f"its name says `{of_name}`"
+            if of_name in WRITING
+            else f"line {seen[0].line} of its handler calls `{seen[0].what}`"
+        )
         declared = "readOnlyHint is true" if tool.is_mcp else "has_side_effects is False"
         yield Finding(
             tool.name,
             "read_only_contradicted",
             "error",
             f"{declared}, and {why}: clients then run it without asking, and retry it.",
-            "Set readOnlyHint to false, and destructiveHint to what is true." if tool.is_mcp else "Set has_side_effects=True.",
+            "Set readOnlyHint to false, and destructiveHint to what is true."
+            if tool.is_mcp
+            else "Set has_side_effects=True.",
         )
 
 
@@ -70,7 +79,7 @@ def destructive_contradicted(tools: Sequence[Subject]) -> Iterator[Finding]:
 def side_effects_unmarked(tools: Sequence[Subject]) -> Iterator[Finding]:
     """Tools that change something and declare nothing: one by one, or once where no tool of the list declares."""
     silent = [tool for tool in tools if tool.can_declare and _is_silent(tool)]
-    writing = [tool for tool in silent if _writes(tool)]
+    writing = [tool for tool in silent if _why_writing(tool)]
     if not writing:
         return
     if len(silent) == len(tools) > 1 and all(tool.is_mcp for tool in tools):
@@ -90,7 +99,7 @@ def side_effects_unmarked(tools: Sequence[Subject]) -> Iterator[Finding]:
             tool.name,
             "side_effects_unmarked",
             "note" if tool.is_mcp else "warning",
-            f"`{tool.verb}` changes something, and {how} {'are' if tool.is_mcp else 'is'} not set: {assumed}.",
+            f"{_why_writing(tool)}, and {how} {'are' if tool.is_mcp else 'is'} not set: {assumed}.",
             f"Set {how} on `{tool.name}`.",
         )
 
@@ -100,8 +109,10 @@ def consequences_unsaid(tools: Sequence[Subject]) -> Iterator[Finding]:
     for tool in tools:
         of_name = verb_of_name(name_words(tool.name), tool.prefix)
         about = " ".join((tool.description, *(f"{each.name} {each.description}" for each in tool.parameters or ())))
-        if of_name not in _PERSISTENT or not tool.description or _FATE.search(about) or re.search(r"\bfrom\b", tool.description):
+        if of_name not in _PERSISTENT or not tool.description or is_restatement(tool) or _FATE.search(about):
             continue
+        if re.search(r"\bfrom\b", tool.description):
+            continue  # what is taken from a set can be put back
         yield Finding(
             tool.name,
             "consequences_unsaid",
@@ -115,11 +126,15 @@ def _is_silent(tool: Subject) -> bool:
     return tool.is_read_only is None and tool.is_destructive is None and not _MARKED.search(tool.description)
 
 
-def _writes(tool: Subject) -> bool:
-    verbs = {verb_of_name(name_words(tool.name), tool.prefix), verb_of_text(tool.description)}
-    if not verbs & WRITING:
-        return bool(tool.handler is not None and handlers.effects(tool.handler))
-    return True
+def _why_writing(tool: Subject) -> str | None:
+    """What shows that a tool changes something: its name, its description, or its handler."""
+    of_name, of_text = verb_of_name(name_words(tool.name), tool.prefix), verb_of_text(tool.description)
+    if of_name in WRITING:
+        return f"Its name says `{of_name}`"
+    if of_text in WRITING:
+        return f"Its description says `{of_text}`"
+    seen = handlers.effects(tool.handler) if tool.handler is not None else []
+    return f"Line {seen[0].line} of its handler calls `{seen[0].what}`" if seen else None
 
 
 def _has_names(tools: Sequence[Subject]) -> str:

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from .subjects import Subject
-from .words import EFFECTS, content, first_sentence, name_words, stem, verb, verb_of_name, words
+from .words import EFFECTS, content, first_sentence, name_words, stem, verb, verb_of_name, word_set, words
 
 # How much of a thing is told, and how it is asked for: no reason for a tool of its own.
 _GENERIC: Final = frozenset(
     stem(word)
-    for word in "detail details detailed info information data metadata attribute property full complete basic concise "
-    "brief comprehensive specific particular single individual id ids identifier unique result results filtering sorting "
-    "option options pagination support provide return by".split()
+    for word in word_set(
+        "detail details detailed info information data metadata attribute property full complete basic concise "
+        "brief comprehensive specific particular single individual id ids identifier unique result results filtering sorting "
+        "option options pagination support provide return by"
+    )
 )
 _SEARCHES: Final = frozenset(("search", "find", "query"))
 _MANY: Final = frozenset(("list", "browse", "all", "multiple", "every"))
@@ -71,12 +73,14 @@ def _meaning(tool: Subject) -> tuple[object, ...] | None:
     verbs = [plain for plain in (verb_of_name(of_name), verb(of_text[0])) if plain]
     if not verbs:
         return None
-    nouns = [word for word in of_name if word not in verbs and stem(word) not in _GENERIC]
-    told = [word for word in of_text if verb(word) not in verbs and stem(word) not in _GENERIC]
+    nouns = [word for word in of_name if word not in verbs and content([word]) - _GENERIC]
+    told = [word for word in of_text if verb(word) not in verbs and content([word]) - _GENERIC]
     objects = content((*nouns, *told))
     if not objects:
         return None
-    is_many = bool(_MANY & {*verbs, *of_text}) or any(word.endswith("s") and stem(word) != word[:-2] for word in told[-1:])
+    is_many = bool(_MANY & {*verbs, *of_text}) or any(
+        word.endswith("s") and not word.endswith("ss") for word in told[-1:]
+    )
     is_read = EFFECTS[verbs[0]] == "read"
     does = "search" if _SEARCHES & set(verbs) else "read" if is_read else verbs[0]
     return does, is_many, stem(nouns[-1]) if nouns else "", frozenset(objects)

@@ -176,7 +176,13 @@ def _schema_of_catalogue(arguments: list[Any]) -> dict[str, Any]:
 
 def _types(schema: Mapping[str, Any]) -> frozenset[str]:
     said = schema.get("type")
-    own = {said} if isinstance(said, str) else {each for each in said if isinstance(each, str)} if isinstance(said, list) else set()
+    own = (
+        {said}
+        if isinstance(said, str)
+        else {each for each in said if isinstance(each, str)}
+        if isinstance(said, list)
+        else set()
+    )
     return frozenset(own.union(*(_types(each) for each in _members(schema))))
 
 

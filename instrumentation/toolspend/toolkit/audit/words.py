@@ -8,6 +8,12 @@ from typing import Final, Literal
 
 Effect = Literal["read", "create", "change", "delete", "run"]
 
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of a text as a set."""
+    return frozenset(text.split())
+
+
 _VERBS: Final[dict[Effect, str]] = {
     "read": (
         "get list read fetch search find query show view describe retrieve lookup check count inspect browse explain "
@@ -16,32 +22,32 @@ _VERBS: Final[dict[Effect, str]] = {
     "create": "create add insert upload register new make import clone post",
     "change": (
         "update edit modify set change rename move replace patch enable disable toggle assign write save put "
-        "mark merge restore configure reset overwrite scale append"
+        "mark merge restore configure reset overwrite scale append send publish deploy install submit cancel"
     ),
     "delete": "delete remove drop purge destroy erase uninstall unassign kill terminate revoke truncate wipe close",
-    "run": "run execute start stop send publish deploy install submit trigger invoke launch cancel restart call",
+    "run": "run execute start stop trigger invoke launch restart call",
 }
 EFFECTS: Final[dict[str, Effect]] = {verb: effect for effect, verbs in _VERBS.items() for verb in verbs.split()}
 """What a verb does, in its plain form."""
 
-WRITING: Final = frozenset(
+WRITING: Final = word_set(
     "create add insert append upload update edit modify rename move replace patch write save overwrite delete remove "
     "drop purge destroy erase uninstall install kill terminate revoke truncate wipe send publish deploy cancel merge "
-    "enable disable toggle assign unassign restore scale submit import clone register change set mark put place".split()
+    "enable disable toggle assign unassign restore scale submit import clone register change set mark put place"
 )
 """Verbs that change something outside the call, whatever their object."""
 
-DESTROYING: Final = frozenset("delete remove drop purge destroy erase kill terminate truncate wipe overwrite".split())
+DESTROYING: Final = word_set("delete remove drop purge destroy erase kill terminate truncate wipe overwrite")
 
 # Nouns as often as verbs: taken for verbs only where a name begins with them.
-_ALSO_NOUNS: Final = frozenset(
-    "list query view check count post set change scale move patch put mark run call start stop new close display "
-    "monitor import save reset search show drop trigger register clone submit merge".split()
+_ALSO_NOUNS: Final = word_set(
+    "query view check count post set change scale move patch put mark run call start stop new close display "
+    "monitor import save reset search show drop trigger register clone submit merge"
 )
-_STOP: Final = frozenset(
+_STOP: Final = word_set(
     "a an the of for to in on by with from and or as at it its is are be this that these those all any one your my "
     "our their given specific specified particular existing new current using via based into tool use used which "
-    "available get detail information info data about named details".split()
+    "available get detail information info data about named details"
 )
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9']*")
