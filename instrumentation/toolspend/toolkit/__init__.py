@@ -5,8 +5,9 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 
 from __future__ import annotations
 
+from .audit import audit
 from .registry import ToolRegistry
 from .selection import Selection
 from .tool import Tool, ToolError
 
-__all__ = ["Selection", "Tool", "ToolError", "ToolRegistry"]
+__all__ = ["Selection", "Tool", "ToolError", "ToolRegistry", "audit"]

@@ -33,8 +33,8 @@ _FILLER: Final = frozenset(content(word_set("new existing specific all details i
 _LIST_OF: Final = re.compile(r"\b(?:a |the )?list of\b", re.IGNORECASE)
 _SNAKE: Final = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+"
 _SENT_TO: Final = re.compile(
-    rf"(?:\b(?:[Ii]nstead of|[Uu]se|[Cc]all|[Cc]alling|[Uu]sing|[Pp]refer|[Vv]ia|[Rr]un|see)(?: the| tool)?\s+[`'\"]?(?P<named>{_SNAKE})\b"
-    rf"|[`'\"](?P<tool>{_SNAKE})[`'\"]?(?:\(\))? tool\b)"
+    r"\b(?:[Ii]nstead of|[Uu]se|[Cc]all|[Cc]alling|[Uu]sing|[Pp]refer|[Vv]ia|[Rr]un|[Ss]ee)(?: the| tool)?\s+"
+    rf"[`'\"]?(?P<named>{_SNAKE})\b(?!\s*=)|[`'\"](?P<tool>{_SNAKE})[`'\"]?(?:\(\))? tool\b"
 )
 
 
@@ -114,7 +114,7 @@ def unknown_tool_mentioned(tools: Sequence[Subject]) -> Iterator[Finding]:
                 tool.name,
                 "unknown_tool_mentioned",
                 "warning",
-                f"The description speaks of `{name}`, and no tool has that name: {quoted(_around(tool.description, name))}.",
+                f"It speaks of `{name}`, and no tool has that name: {quoted(_around(tool.description, name))}.",
                 f"Name the tool that is meant by the name that the model sees, or take `{name}` out.",
             )
 
@@ -130,16 +130,16 @@ def repeated_text(tools: Sequence[Subject]) -> Iterator[Finding]:
     for line, names in holders.items():
         if len(names) >= MIN_REPEATS:
             by_tools[tuple(names)].append(line)
-    for names, lines in by_tools.items():
+    for holding, lines in by_tools.items():
         chars = sum(map(len, lines))
         yield Finding(
-            names[0],
+            holding[0],
             "repeated_text",
             "note",
-            f"{chars:,} characters stand word for word in {len(names)} definitions: {quoted(lines[0])}.",
+            f"{chars:,} characters stand word for word in {len(holding)} definitions: {quoted(lines[0])}.",
             f"Say {quoted(lines[0], 40)} once, in the system prompt or the server's instructions, and take it out of "
-            f"{named(names)}.",
-            related=names[1:],
+            f"{named(holding)}.",
+            related=holding[1:],
         )
 
 
@@ -163,8 +163,8 @@ def long_definition(tools: Sequence[Subject]) -> Iterator[Finding]:
             "long_definition",
             "note",
             f"About {tokens:,} tokens in every request that offers it, most of them in {where}.",
-            f"Keep what the model needs to choose `{tool.name}` and to call it; move {what} to a tool of its own, or to "
-            "what the tool answers when it matters.",
+            f"Keep what the model needs to choose `{tool.name}` and to call it; move {what} to a tool of its own, "
+            "or to what the tool answers when it matters.",
         )
 
 
@@ -177,7 +177,7 @@ def is_restatement(tool: Subject) -> bool:
     if of_text is not None and (of_name is None or EFFECTS[of_name] != EFFECTS[of_text]):
         return False  # the verb is news
     meant = content(said[1:] if of_text is not None else said) - _FILLER
-    return not meant - content(name_words(tool.name))
+    return not meant - content(word for word in name_words(tool.name) if word != of_name or of_text is None)
 
 
 def _wanting(tool: Subject) -> str:
@@ -193,18 +193,23 @@ def _wanting(tool: Subject) -> str:
             return "what runs, for how long, and what it returns"
         case None:
             return "what it does to its object, and what it returns"
+        case "read" if tool.verb in ("list", "search", "find", "query"):
+            return "which fields of each it returns, how many at most, and in which order"
         case "read":
-            return "which fields it returns, how many entries at most and in which order"
+            return "which fields it returns, and what it answers where there is nothing"
 
 
 def _neighbour(tool: Subject, tools: Sequence[Subject]) -> str:
     """When to use the nearest other tool: the one that shares most words of its name."""
-    own = content(name_words(tool.name)[tool.prefix :])
-    shared = [
-        (len(own & content(name_words(other.name)[other.prefix :])), other.name) for other in tools if other is not tool
-    ]
+    own = _nouns(tool)
+    shared = [(len(own & _nouns(other)), other.name) for other in tools if other is not tool]
     most, name = max(shared, key=lambda each: each[0], default=(0, ""))
     return f", and when `{name}` is the right one" if most else ""
+
+
+def _nouns(tool: Subject) -> set[str]:
+    parts = name_words(tool.name)[tool.prefix :]
+    return content(part for part in parts if part != verb_of_name(parts))
 
 
 def _verbs(tool: Subject) -> tuple[str | None, str | None]:

@@ -57,7 +57,7 @@ CHECKS: Final[dict[str, Check]] = {
     "varying_output": Check("output", "Results come in several shapes"),
     "unbounded_output": Check("output", "Results are large, and no parameter limits them"),
     "swallowed_errors": Check("failures", "The handler hides exceptions"),
-    "unhandled_exceptions": Check("failures", "Calls end in exceptions that the handler does not explain"),
+    "unhandled_exceptions": Check("failures", "Calls end in exceptions of the handler"),
     "errors_without_guidance": Check("failures", "Errors do not say what to do"),
     "read_only_contradicted": Check("side_effects", "Declared free of side effects, and it is not"),
     "destructive_contradicted": Check("side_effects", "Declared not destructive, and it is"),

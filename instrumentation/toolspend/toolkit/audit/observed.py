@@ -71,8 +71,8 @@ def never_called(use: Use, tool: Subject | None) -> Iterator[Finding]:
         "never_called",
         "warning",
         f"Offered in {use.offered_requests:,} requests{size}{cost}, and never called.",
-        f"Offer `{use.tool}` only to tasks that need it, or drop it. If it should have been called, its description does not "
-        "say for what.",
+        f"Offer `{use.tool}` only to the tasks that need it, or drop it; if it should have been called, say in its "
+        "description for what.",
     )
 
 
@@ -84,7 +84,7 @@ def called_wrongly(use: Use, tool: Subject | None) -> Iterator[Finding]:
         return
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(wrong.items(), key=lambda each: -each[1]))
     if tool is None or "unknown_tool" in wrong:
-        hint = f"Find what makes the model call `{use.tool}`: a description, a prompt or an old conversation that names it."
+        hint = f"Find what names `{use.tool}` to the model: a description, a prompt, or a conversation from before."
     else:
         needed = [each for each in tool.parameters or () if each.is_required] or list(tool.parameters or ())
         bare = [each.told() for each in needed if not each.description] or [each.told() for each in needed]
@@ -111,8 +111,8 @@ def unhandled_exceptions(use: Use, tool: Subject | None) -> Iterator[Finding]:
         "unhandled_exceptions",
         "warning" if count >= WRONG_SHARE * use.calls else "note",
         f"{count:,} of {use.calls:,} calls ended in {', '.join(f'{kind} ({raised[kind]:,})' for kind in kinds[:4])}.",
-        f"Catch {kinds[0]} in the handler of `{use.tool}`, and answer with what failed, whether trying again helps, and what "
-        "to do instead.",
+        f"Catch {kinds[0]} in the handler of `{use.tool}`, and answer with what failed, whether trying again helps, "
+        "and what to do instead.",
     )
 
 
@@ -184,9 +184,10 @@ def definition_outweighs_use(use: Use, tool: Subject | None) -> Iterator[Finding
         use.tool,
         "definition_outweighs_use",
         "note",
-        f"Its definition cost {_usd(definition)} in {use.offered_requests:,} requests, its {use.calls:,} calls and their "
-        f"results {_usd(rest)}.",
-        f"Offer `{use.tool}` only to the tasks that call it, or shorten its definition of {use.definition_tokens or 0:,.0f} tokens.",
+        f"Its definition cost {_usd(definition)} in {use.offered_requests:,} requests, {_calls(use.calls)} with all results "
+        f"{_usd(rest)}.",
+        f"Offer `{use.tool}` only to the tasks that call it, or shorten its definition"
+        f"{f' of {use.definition_tokens:,.0f} tokens' if use.definition_tokens else ''}.",
     )
 
 
@@ -218,6 +219,10 @@ def _duplicates_in_use(tools: Sequence[Subject], uses: Mapping[str, Use]) -> Ite
             f"Drop `{rare}`: the model uses `{most}`.",
             related=(most,),
         )
+
+
+def _calls(number: int) -> str:
+    return f"{number:,} call{'' if number == 1 else 's'}"
 
 
 def _usd(amount: float | None) -> str:

@@ -19,7 +19,7 @@ def open_output_schema(tools: Sequence[Subject]) -> Iterator[Finding]:
             "open_output_schema",
             "note",
             f"The output schema of `{tool.name}` names no field: {dict(schema)!r}.",
-            f'List the fields that `{tool.name}` always returns under "properties" and "required", or declare no schema.',
+            f'List what `{tool.name}` always returns under "properties" and "required", or declare no schema.',
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 from .findings import Finding
 from .subjects import CATALOGUE, Parameter, Subject
@@ -33,8 +33,9 @@ _FORMATS: Final = re.compile(
     re.IGNORECASE,
 )
 _LIST: Final = re.compile(
-    r"(?:\b(?:[Oo]ne of|[Ee]ither|[Pp]ossible values(?: are)?|[Aa]llowed values(?: are)?|[Vv]alid values(?: are)?|[Ss]upported values(?: are)?"
-    r"|[Oo]ptions(?: are)?)\b\s*:?\s*)(?P<values>[^.;)\n]+)"
+    r"\b(?:one of|either|(?:possible|allowed|valid|supported) values(?: are)?|options(?: are)?)\b\s*:?\s*"
+    r"(?P<values>[^.;)\n]+)",
+    re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(r"['\"`]([\w.-]+)['\"`]")
 _OPEN: Final = re.compile(
@@ -84,7 +85,7 @@ def missing_unit(tools: Sequence[Subject]) -> Iterator[Finding]:
             "missing_unit",
             "warning",
             f"`{parameter.name}` is a number and its unit is not said{said}.",
-            f"Say it in the name or the description: `{parameter.name}` in {_EXAMPLES[measure]}, if that is what it is.",
+            f"Say it in the name or the description: `{parameter.name}` in {_EXAMPLES[measure]}, if that is so.",
             parameters=(parameter.name,),
         )
 
@@ -109,7 +110,7 @@ def missing_format(tools: Sequence[Subject]) -> Iterator[Finding]:
             "missing_format",
             "note",
             f"`{parameter.name}` is a text, and how to write the moment is not said{said}.",
-            f"Give `{parameter.name}` a `format` (`date-time` or `date`), or an example such as '2026-01-31T09:00:00Z'.",
+            f"Give `{parameter.name}` a `format`, `date-time` or `date`, or an example such as '2026-01-31T09:00:00Z'.",
             parameters=(parameter.name,),
         )
 
@@ -127,7 +128,7 @@ def choices_in_prose(tools: Sequence[Subject]) -> Iterator[Finding]:
             tool.name,
             "choices_in_prose",
             "note",
-            f"`{parameter.name}` takes any text, and its description lists the values: {quoted(parameter.description)}.",
+            f"`{parameter.name}` takes any text; its description lists the values: {quoted(parameter.description)}.",
             f'Add "enum": [{listed}] to `{parameter.name}`, and take the list out of the description.',
             parameters=(parameter.name,),
         )
@@ -225,7 +226,8 @@ def _two_names(tools: Sequence[Subject]) -> Iterator[Finding]:
             by_name[rare][0],
             "inconsistent_parameters",
             "note",
-            f"`{rare}` here and `{most}` in {named(by_name[most], 3)} are described in the same words: {quoted(wordings[text], 60)}.",
+            f"`{rare}` here and `{most}` in {named(by_name[most], 3)} are described in the same words: "
+            f"{quoted(wordings[text], 60)}.",
             f"Name it `{most}` in {named(by_name[rare], 3)} too.",
             parameters=(rare,),
             related=tuple(dict.fromkeys((*by_name[rare][1:], *by_name[most]))),
@@ -252,7 +254,8 @@ def _two_types(tools: Sequence[Subject]) -> Iterator[Finding]:
             mine[0].name,
             "inconsistent_parameters",
             "note",
-            f"`{name}` is a {_kind(mine[1])} here and a {_kind(other[1])} in {named((each[0].name for each in most), 3)}.",
+            f"`{name}` is a {_kind(mine[1])} here and a {_kind(other[1])} in "
+            f"{named((each[0].name for each in most), 3)}.",
             f"Give `{name}` one type: {_kind(other[1])}, as {len(most)} of {len(most) + len(rare)} tools have it.",
             parameters=(name,),
             related=tuple(each[0].name for each in (*rare[1:], *most)),
@@ -283,8 +286,9 @@ def _sentences_on(name: str, text: str) -> list[str]:
     return [line for line in re.split(r"\n|(?<=[.;])\s", text) if _is_named(name, line)]
 
 
-def _variants(parameter: Parameter) -> list[object]:
-    return [each for key in ("anyOf", "oneOf", "allOf") for each in parameter.schema.get(key) or ()]
+def _variants(parameter: Parameter) -> list[Any]:
+    given = (each for key in ("anyOf", "oneOf", "allOf") for each in parameter.schema.get(key) or ())
+    return [each for each in given if isinstance(each, dict)]
 
 
 def _has_items(schema: object) -> bool:

@@ -1,4 +1,4 @@
-"""Are its failure modes told, and its side effects marked? What is declared against what name, text and handler suggest."""
+"""Are its failure modes told, and its side effects marked? What is declared against what the tool shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def swallowed_errors(tools: Sequence[Subject]) -> Iterator[Finding]:
                 "swallowed_errors",
                 "warning",
                 f"Line {seen.line} of its handler: `{seen.what}`. The model takes a failure for an empty result.",
-                f"Let the exception pass, or raise an error that says what failed and what to try, in place of `{seen.what}`.",
+                f"In place of `{seen.what}`, let it pass, or raise an error that says what failed and what to try.",
             )
 
 
@@ -87,7 +87,8 @@ def side_effects_unmarked(tools: Sequence[Subject]) -> Iterator[Finding]:
             writing[0].name,
             "side_effects_unmarked",
             "warning",
-            f"None of {len(tools)} tools declares whether it changes anything, and {_has_names(writing)}, by name or description.",
+            f"None of {len(tools)} tools declares whether it changes anything, and by name or description "
+            f"{_has_names(writing)}.",
             f"Set readOnlyHint and destructiveHint, first on {named(tool.name for tool in writing)}.",
             related=tuple(tool.name for tool in writing[1:]),
         )

@@ -17,11 +17,13 @@ from .words import EFFECTS, content, first_sentence, name_words, stem, verb, ver
 
 # How much of a thing is told, and how it is asked for: no reason for a tool of its own.
 _GENERIC: Final = frozenset(
-    stem(word)
-    for word in word_set(
-        "detail details detailed info information data metadata attribute property full complete basic concise "
-        "brief comprehensive specific particular single individual id ids identifier unique result results filtering sorting "
-        "option options pagination support provide return by"
+    map(
+        stem,
+        word_set(
+            "detail details detailed info information data metadata attribute property full complete basic concise "
+            "brief comprehensive specific particular single individual id ids identifier unique result results "
+            "filtering sorting option options pagination support provide return by"
+        ),
     )
 )
 _SEARCHES: Final = frozenset(("search", "find", "query"))

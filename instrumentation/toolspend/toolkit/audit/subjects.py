@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, Final
 
 from ...evidence.definitions import canonical
@@ -102,8 +102,8 @@ def _of_mapping(tool: Mapping[str, Any]) -> Subject:
     schema: Any = next((tool[key] for key in _SCHEMAS if isinstance(tool.get(key), Mapping)), None)
     if schema is None and isinstance(tool.get("arguments"), list) and tool["arguments"]:
         schema = _schema_of_catalogue(tool["arguments"])
-    annotations = tool.get("annotations") if isinstance(tool.get("annotations"), Mapping) else {}
-    assert isinstance(annotations, Mapping)
+    said = tool.get("annotations")
+    annotations: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
     is_mcp = "input_schema" not in tool and "parameters" not in tool
     read_only, side_effects = annotations.get("readOnlyHint"), tool.get("has_side_effects")
     if read_only is None and isinstance(side_effects, bool):
@@ -147,7 +147,8 @@ def _shared_prefix(names: list[list[str]]) -> int:
     """How many words all names begin with: the server's own name, mostly."""
     if len(names) < 3:
         return 0
-    return min(len(os.path.commonprefix(names)), min(map(len, names)) - 1)
+    shared = takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
+    return min(sum(1 for _ in shared), min(map(len, names)) - 1)
 
 
 def _parameters(schema: Mapping[str, Any] | None) -> tuple[Parameter, ...] | None:

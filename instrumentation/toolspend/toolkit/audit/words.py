@@ -41,8 +41,8 @@ DESTROYING: Final = word_set("delete remove drop purge destroy erase kill termin
 
 # Nouns as often as verbs: taken for verbs only where a name begins with them.
 _ALSO_NOUNS: Final = word_set(
-    "query view check count post set change scale move patch put mark run call start stop new close display "
-    "monitor import save reset search show drop trigger register clone submit merge"
+    "query view check count post set change scale move patch put mark run call start stop new close display monitor "
+    "import save reset search show drop trigger register clone submit merge place"
 )
 _STOP: Final = word_set(
     "a an the of for to in on by with from and or as at it its is are be this that these those all any one your my "
@@ -53,7 +53,8 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9']*")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s|\n\s*\n|\n\s*[-*•]|\n(?=\s*[A-Z])")
 _LEAD: Final = re.compile(
-    r"^(?:\s*(?:this|a|an|the)\s+(?:\w+\s+){0,2}?(?:tool|function|command|endpoint)\s+(?:that|which|to|for|will|is used to)?\s*"
+    r"^(?:\s*(?:this|a|an|the)\s+(?:\w+\s+){0,2}?(?:tool|function|command|endpoint)\s+"
+    r"(?:that|which|to|for|will|is used to)?\s*"
     r"|\s*(?:use this(?: \w+)? (?:to|for)|used to|use to|allows? (?:you )?to|lets? you|you can)\s+)",
     re.IGNORECASE,
 )
