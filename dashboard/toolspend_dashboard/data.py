@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import queries, snapshot
+from toolspend_dashboard import queries, snapshot, tool_audit
 from toolspend_dashboard.queries import Filters
 from toolspend_dashboard.state import current_store
 from toolspend_ingest import sandbox
@@ -42,6 +42,11 @@ def ask(name: str, filters: Filters | None = None, **values: Any) -> pd.DataFram
     bound = {**(filters or Filters()).parameters(), **values}
     used = {parameter: bound[parameter] for parameter in queries.parameters(name)}
     return _ask(revision(), name, tuple(sorted(used.items())))
+
+
+def audit(filters: Filters) -> tool_audit.Audit:
+    """The tool audit of what the store has seen, from the cache where the store has not changed."""
+    return _audit(revision(), tuple(sorted(filters.parameters().items())))
 
 
 def bucket_s(filters: Filters) -> int:
@@ -99,6 +104,13 @@ def _revision(path: str) -> Revision:
     with current_store().cursor() as cursor:
         row = queries.run(cursor, "extent").iloc[0]
     return path, int(row["spans"]), int(row["requests"]), str(row["loaded_at"])
+
+
+@st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS // 10, show_spinner=False)
+def _audit(revision: Revision, values: tuple[tuple[str, Any], ...]) -> tool_audit.Audit:
+    del revision  # part of the key
+    with current_store().cursor() as cursor:
+        return tool_audit.of_store(lambda name: queries.run(cursor, name, **dict(values)))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS, show_spinner=False)

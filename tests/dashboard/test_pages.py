@@ -14,7 +14,7 @@ from toolspend_dashboard import formats
 from toolspend_ingest import Store
 
 Page = Callable[..., AppTest]
-PAGES = ("overview", "tools", "session", "sql")
+PAGES = ("overview", "tools", "audit", "session", "sql")
 
 
 def value(store: Store, sql: str) -> Any:

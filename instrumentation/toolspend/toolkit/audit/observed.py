@@ -184,8 +184,8 @@ def definition_outweighs_use(use: Use, tool: Subject | None) -> Iterator[Finding
         use.tool,
         "definition_outweighs_use",
         "note",
-        f"Its definition cost {_usd(definition)} in {use.offered_requests:,} requests, {_calls(use.calls)} with all results "
-        f"{_usd(rest)}.",
+        f"Its definition cost {_usd(definition)} in {use.offered_requests:,} requests, "
+        f"{_calls(use.calls)} with all results {_usd(rest)}.",
         f"Offer `{use.tool}` only to the tasks that call it, or shorten its definition"
         f"{f' of {use.definition_tokens:,.0f} tokens' if use.definition_tokens else ''}.",
     )
