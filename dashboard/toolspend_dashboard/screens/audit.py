@@ -12,8 +12,8 @@ from toolspend_dashboard import components, data, formats, selection
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, told
 
+# Beyond these the table leads on: a page of hundreds of cards is neither read nor quick.
 MAX_TOOLS = 25
-"""Beyond these the table leads on: a page of hundreds of cards is neither read nor quick."""
 COLORS = {"error": "red", "warning": "orange", "note": "gray"}
 LABELS = {
     "one_thing": "One thing",
@@ -90,15 +90,16 @@ def table(tools: list[str], found: dict[str, list[Finding]]) -> str | None:
         row_height=32,
         height="content" if len(shown) <= 18 else 640,
         column_config={
-            "Tool": st.column_config.TextColumn(width=190),
+            "Tool": st.column_config.TextColumn(width=150),
             "Score": st.column_config.ProgressColumn(
                 format="%d",
                 min_value=0,
                 max_value=100,
+                width=120,
                 color="primary",
                 help="100 without findings; an error takes 30, a warning 10, a note 3",
             ),
-            "First": st.column_config.TextColumn("Gravest finding", width=250),
+            "First": st.column_config.TextColumn("Gravest finding", width=260),
         },
     )
     rows = event.selection.rows
@@ -114,7 +115,7 @@ def card(tool: str, found: list[Finding]) -> None:
             st.page_link(components.PAGES["tools"], label="Open", query_params=selection.query(tool=tool))
         for each in found:
             badge = f":{COLORS[each.severity]}-badge[{each.severity}]"
-            st.markdown(f"{badge} **{CHECKS[each.check].title}.** {told(each.evidence)}  \n:gray[{told(each.hint)}]")
+            st.markdown(f"{badge} {told(each.evidence)}  \n:gray[{told(each.hint)}]")
 
 
 def findings() -> None:
@@ -125,14 +126,14 @@ def findings() -> None:
         for tool, found in of_tool.items()
     }
     listed = [tool for tool in worst_first if narrowed[tool] or question is None]
-    left, right = st.columns([4, 5], gap="medium")
+    left, right = st.columns(2, gap="medium")
     with left:
         section("Tools by score", "Click a row to see one tool's findings alone.")
         picked = table(listed, narrowed)
     with right:
         section(
             "What to rewrite",
-            QUESTIONS.get(question or "", "The tools with most against them first."),
+            QUESTIONS[question] if question is not None else "The tools with most against them first.",
         )
         to_show = [picked] if picked is not None else [tool for tool in listed if narrowed[tool]]
         for tool in to_show[:MAX_TOOLS]:

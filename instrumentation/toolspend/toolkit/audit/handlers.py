@@ -81,8 +81,11 @@ def _is_silent(statement: ast.stmt) -> bool:
     if not isinstance(statement, ast.Return):
         return False
     value = statement.value
-    is_empty = isinstance(value, ast.List | ast.Dict | ast.Tuple) and not list(ast.iter_child_nodes(value))[:1]
-    return value is None or (isinstance(value, ast.Constant) and value.value in (None, "", 0, False)) or is_empty
+    if isinstance(value, ast.List | ast.Tuple):
+        return not value.elts
+    if isinstance(value, ast.Dict):
+        return not value.keys
+    return value is None or (isinstance(value, ast.Constant) and value.value in (None, "", 0, False))
 
 
 def _changes(call: ast.Call) -> bool:

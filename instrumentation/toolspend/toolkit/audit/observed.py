@@ -20,7 +20,7 @@ MIN_REQUESTS: Final = 10
 """In fewer requests a tool may simply not have been needed yet."""
 
 # What instrumentations write when the fault lies with the call and not with the tool.
-_WRONG: Final = ("unknown_tool", "invalid_arguments", "validationerror", "typeerror", "invalid_params", "-32602")
+_WRONG: Final = ("unknown_tool", "invalid_arguments", "validationerror", "invalid_params", "-32602")
 # Failures that are told as such, and exceptions that say what happened by themselves.
 _TOLD: Final = frozenset(
     ("tool_error", "toolerror", "timeout", "cancelled", "unknown_tool", "invalid_arguments", "_other")
@@ -89,7 +89,7 @@ def called_wrongly(use: Use, tool: Subject | None) -> Iterator[Finding]:
         needed = [each for each in tool.parameters or () if each.is_required] or list(tool.parameters or ())
         bare = [each.told() for each in needed if not each.description] or [each.told() for each in needed]
         hint = (
-            f"Say with an example what {'; '.join(bare[:4]) or 'its parameters'} take, and answer a wrong call with it."
+            f"Give an example of {'; '.join(bare[:4]) or 'a call'} in the description, and answer a wrong call with it."
         )
     yield Finding(use.tool, "called_wrongly", "warning", f"{count:,} of {use.calls:,} calls were wrong: {kinds}.", hint)
 
@@ -185,7 +185,7 @@ def definition_outweighs_use(use: Use, tool: Subject | None) -> Iterator[Finding
         "definition_outweighs_use",
         "note",
         f"Its definition cost {_usd(definition)} in {use.offered_requests:,} requests, "
-        f"{_calls(use.calls)} with all results {_usd(rest)}.",
+        f"and all else about it {_usd(rest)}, in {_calls(use.calls)}.",
         f"Offer `{use.tool}` only to the tasks that call it, or shorten its definition"
         f"{f' of {use.definition_tokens:,.0f} tokens' if use.definition_tokens else ''}.",
     )

@@ -32,7 +32,7 @@ def swallowed_errors(tools: Sequence[Subject]) -> Iterator[Finding]:
                 "swallowed_errors",
                 "warning",
                 f"Line {seen.line} of its handler: `{seen.what}`. The model takes a failure for an empty result.",
-                f"In place of `{seen.what}`, let it pass, or raise an error that says what failed and what to try.",
+                f"Let `{tool.name}` raise an error that says what failed and what to try, in place of `{seen.what}`.",
             )
 
 
@@ -56,9 +56,9 @@ def read_only_contradicted(tools: Sequence[Subject]) -> Iterator[Finding]:
             "read_only_contradicted",
             "error",
             f"{declared}, and {why}: clients then run it without asking, and retry it.",
-            "Set readOnlyHint to false, and destructiveHint to what is true."
+            f"Set readOnlyHint of `{tool.name}` to false, and destructiveHint to what is true."
             if tool.is_mcp
-            else "Set has_side_effects=True.",
+            else f"Set has_side_effects=True on `{tool.name}`.",
         )
 
 
