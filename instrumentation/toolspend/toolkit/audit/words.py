@@ -21,7 +21,7 @@ _VERBS: Final[dict[Effect, str]] = {
     ),
     "create": "create add insert upload register new make import clone post",
     "change": (
-        "update edit modify set change rename move replace patch enable disable toggle assign write save put "
+        "update upgrade edit modify set change rename move replace patch enable disable toggle assign write save put "
         "mark merge restore configure reset overwrite scale append send publish deploy install submit cancel"
     ),
     "delete": "delete remove drop purge destroy erase uninstall unassign kill terminate revoke truncate wipe close",
@@ -31,7 +31,7 @@ EFFECTS: Final[dict[str, Effect]] = {verb: effect for effect, verbs in _VERBS.it
 """What a verb does, in its plain form."""
 
 WRITING: Final = word_set(
-    "create add insert append upload update edit modify rename move replace patch write save overwrite delete remove "
+    "create add insert append upload update upgrade edit modify rename move replace patch write save overwrite delete remove "
     "drop purge destroy erase uninstall install kill terminate revoke truncate wipe send publish deploy cancel merge "
     "enable disable toggle assign unassign restore scale submit import clone register change set mark put place"
 )
