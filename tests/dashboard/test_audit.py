@@ -105,10 +105,11 @@ def test_json_and_sarif_say_the_same(home: Path, listed: Path, tmp_path: Path) -
     assert '"name": "delete_report"' in listed.read_text(encoding="utf-8").splitlines()[line - 1]
 
 
-def test_a_registry_is_audited_with_its_handlers(home: Path, tmp_path: Path) -> None:
+def test_a_registry_is_audited_with_its_handlers(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`module:name` is looked for from where the command runs; what a handler hides is found in its source."""
     (tmp_path / "library_tools.py").write_text(REGISTRY, encoding="utf-8")
-    done = served.run(home, "audit", "library_tools:registry", "--json", PYTHONPATH=f"{served.PACKAGES}:{tmp_path}")
+    monkeypatch.chdir(tmp_path)
+    done = served.run_here(home, "audit", "library_tools:registry", "--json")
     assert done.returncode == 0, done.stderr
     assert [each["check"] for each in json.loads(done.stdout)["findings"]] == ["swallowed_errors"]
 
@@ -118,7 +119,7 @@ def test_an_mcp_server_is_asked_for_its_tools(home: Path, tmp_path: Path) -> Non
     pytest.importorskip("mcp.server.mcpserver")
     script = tmp_path / "server.py"
     script.write_text(SERVER, encoding="utf-8")
-    done = served.run(home, "audit", "--mcp", f"{sys.executable} {script}", "--json")
+    done = served.run_here(home, "audit", "--mcp", f"{sys.executable} {script}", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [each["tool"] for each in told["tools"]] == ["search"]
@@ -139,7 +140,7 @@ def test_what_gives_no_tools_is_one_line(home: Path, arguments: list[str], said:
     """The line says what was given and what is wrong with it; the exit code is 2."""
     if "-c" in arguments[-1]:
         pytest.importorskip("mcp")
-    done = served.run(home, "audit", *arguments)
+    done = served.run_here(home, "audit", *arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("toolspend: ") and done.stderr.count("\n") == 1, done.stderr
     assert said in done.stderr

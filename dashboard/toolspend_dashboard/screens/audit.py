@@ -7,7 +7,7 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from toolspend.toolkit.audit import CHECKS, QUESTIONS, SEVERITIES, Finding
+from toolspend.toolkit.audit import CHECKS, QUESTIONS, SEVERITIES, Finding, Question
 from toolspend_dashboard import components, data, formats, selection
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, told
@@ -58,7 +58,7 @@ def tiles() -> None:
         )
 
 
-def chosen() -> str | None:
+def chosen() -> Question | None:
     """The question that the page is narrowed to."""
     counts = Counter(finding.question for finding in audit.findings)
     asked = [question for question in QUESTIONS if counts[question]]

@@ -124,6 +124,8 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
         [
             tool("read", kind=described("For example 'short' or 'long'")),
             tool("fill", value=described("'true' or 'false' for boxes, else the text")),
+            tool("find", text=described("Plain text. Provide either text or regex.")),
+            tool("tint", color=described("One of 'red', 'blue' or any other name")),
         ],
     ),
     "untyped_parameter": (

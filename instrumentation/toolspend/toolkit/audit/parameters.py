@@ -39,7 +39,8 @@ _LIST: Final = re.compile(
 )
 _QUOTED: Final = re.compile(r"['\"`]([\w.-]+)['\"`]")
 _OPEN: Final = re.compile(
-    r"\be\.g\.|\bsuch as\b|\bfor example\b|\blike\b|\bexamples?\b|\betc\b|\.\.\.|…", re.IGNORECASE
+    r"\be\.g\.|\bsuch as\b|\bfor example\b|\blike\b|\bexamples?\b|\betc\b|\.\.\.|…|\bcustom\b|\bany\b|\bother\b",
+    re.IGNORECASE,
 )
 
 
@@ -311,12 +312,10 @@ def _closed_choices(text: str) -> list[str]:
     """The values that a description lists as all there are; none where it gives examples."""
     if _OPEN.search(text):
         return []
-    found = _LIST.search(text)
-    if found is not None:
-        values = _QUOTED.findall(found["values"]) or [
-            each.strip() for each in re.split(r",|\bor\b|\band\b", found["values"]) if each.strip()
-        ]
-        return values if all(re.fullmatch(r"[\w.-]+", value) for value in values) else []
-    if re.match(r"(?:Whether|Either)\b", text):
-        return list(dict.fromkeys(_QUOTED.findall(text)))
-    return []
+    listed = _LIST.search(text)
+    if listed is None:
+        return list(dict.fromkeys(_QUOTED.findall(text))) if text.startswith("Whether") else []
+    values = list(dict.fromkeys(_QUOTED.findall(listed["values"])))
+    if not values and not listed[0].lower().startswith("either"):  # "either path or url" are parameters, more often
+        values = [each.strip() for each in re.split(r",|\bor\b|\band\b", listed["values"]) if each.strip()]
+    return values if all(re.fullmatch(r"[\w.-]+", value) for value in values) else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from ..._version import __version__
 from .findings import CHECKS, QUESTIONS, Finding
@@ -54,7 +55,7 @@ def _result(finding: Finding, index: int, places: Mapping[str, Place]) -> dict[s
         "logicalLocations": [{"name": finding.tool, "fullyQualifiedName": finding.tool, "kind": "function"}]
     }
     if (place := places.get(finding.tool)) is not None:
-        location["physicalLocation"] = {"artifactLocation": {"uri": place[0]}, "region": {"startLine": place[1]}}
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(place[0])}, "region": {"startLine": place[1]}}
     # Neither counts nor line numbers: what is the same finding tomorrow has the same print.
     identity = "\0".join((finding.tool, finding.check, *sorted(finding.parameters)))
     return {

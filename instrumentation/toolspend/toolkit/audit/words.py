@@ -31,9 +31,9 @@ EFFECTS: Final[dict[str, Effect]] = {verb: effect for effect, verbs in _VERBS.it
 """What a verb does, in its plain form."""
 
 WRITING: Final = word_set(
-    "create add insert append upload update upgrade edit modify rename move replace patch write save overwrite delete remove "
-    "drop purge destroy erase uninstall install kill terminate revoke truncate wipe send publish deploy cancel merge "
-    "enable disable toggle assign unassign restore scale submit import clone register change set mark put place"
+    "create add insert append upload update upgrade edit modify rename move replace patch write save overwrite delete "
+    "remove drop purge destroy erase uninstall install kill terminate revoke truncate wipe send publish deploy cancel "
+    "merge enable disable toggle assign unassign restore scale submit import clone register change set mark put place"
 )
 """Verbs that change something outside the call, whatever their object."""
 
