@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from toolspend.toolkit.audit import Finding, audit, in_order, scores
 from toolspend.toolkit.audit.observed import Use, audit_use
 from toolspend_dashboard.formats import number
-from toolspend_dashboard.queries import records
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 QUERIES: Final = ("audit_tools", "audit_uses", "audit_errors", "audit_shapes", "audit_messages")
 
-Ask = Callable[[str], pd.DataFrame]
+Ask = Callable[[str], "pd.DataFrame"]
 """Answers one of `QUERIES` for the selection."""
 
 _SAME_KEYS: Final = 0.5
@@ -46,7 +46,7 @@ def of_store(ask: Ask) -> Audit:
     answers = {name: ask(name) for name in QUERIES}
     offered: defaultdict[str | None, list[dict[str, Any]]] = defaultdict(list)
     undefined: dict[str, None] = {}
-    for row in records(answers["audit_tools"]):
+    for row in _rows(answers["audit_tools"]):
         if isinstance(row.description, str) or isinstance(row.input_schema, str):
             offered[row.service if isinstance(row.service, str) else None].append(_definition(row))
         else:
@@ -56,7 +56,7 @@ def of_store(ask: Ask) -> Audit:
         for each in audit(tools):
             found.setdefault((each.tool, each.check, each.parameters), each)
     known = {tool["name"]: tool for tools in offered.values() for tool in tools}
-    uses = [_use(row, answers) for row in records(answers["audit_uses"])]
+    uses = [_use(row, answers) for row in _rows(answers["audit_uses"])]
     ordered = in_order([*found.values(), *audit_use(known.values(), uses)])
     names = dict.fromkeys((*known, *undefined, *(use.tool for use in uses)))
     unknown = tuple(name for name in names if name not in known)
@@ -74,14 +74,19 @@ def as_json(result: Audit) -> dict[str, Any]:
     }
 
 
+def _rows(frame: pd.DataFrame) -> Iterator[Any]:
+    # Not `queries.records`: tools that are given are audited without the libraries that a store needs.
+    return iter(frame.itertuples(index=False))
+
+
 def _definition(row: Any) -> dict[str, Any]:
     tool: dict[str, Any] = {
         "name": str(row.tool),
         "description": row.description if isinstance(row.description, str) else "",
         "input_schema": _parsed(row.input_schema),
     }
-    if not pd.isna(row.has_side_effects):
-        tool["has_side_effects"] = bool(row.has_side_effects)
+    if (declared := number(row.has_side_effects)) is not None:
+        tool["has_side_effects"] = bool(declared)
     return tool
 
 
@@ -118,7 +123,7 @@ def _shapes(frame: pd.DataFrame, tool: str) -> dict[str, int]:
     """Results by shape; objects that share most of their keys count as one."""
     found: dict[str, int] = {}
     objects: list[tuple[set[str], str]] = []
-    for row in records(frame[frame["tool"] == tool]):
+    for row in _rows(frame[frame["tool"] == tool]):
         shape = {"text": "text", "array": "an array"}.get(str(row.kind))
         if shape is None:
             keys = {key for key in str(row.keys).split(", ") if key} if isinstance(row.keys, str) else set()

@@ -21,8 +21,8 @@ _VERBS: Final[dict[Effect, str]] = {
     ),
     "create": "create add insert upload register new make import clone post",
     "change": (
-        "update upgrade edit modify set change rename move replace patch enable disable toggle assign write save put "
-        "mark merge restore configure reset overwrite scale append send publish deploy install submit cancel"
+        "update upgrade edit modify set place change rename move replace patch enable disable toggle assign write save "
+        "put mark merge restore configure reset overwrite scale append send publish deploy install submit cancel"
     ),
     "delete": "delete remove drop purge destroy erase uninstall unassign kill terminate revoke truncate wipe close",
     "run": "run execute start stop trigger invoke launch restart call",
