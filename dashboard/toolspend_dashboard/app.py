@@ -33,6 +33,7 @@ page = st.navigation(
     [
         st.Page(f"{SCREENS}/overview.py", title="Overview", default=True),
         st.Page(f"{SCREENS}/tools.py", title="Tools"),
+        st.Page(f"{SCREENS}/audit.py", title="Audit"),
         st.Page(f"{SCREENS}/session.py", title="Session"),
         st.Page(f"{SCREENS}/sql.py", title="SQL"),
         st.Page(f"{SCREENS}/health.py", title="Health"),

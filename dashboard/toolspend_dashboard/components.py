@@ -13,7 +13,7 @@ from toolspend_dashboard import causes, charts, data, findings, formats, selecti
 from toolspend_dashboard.formats import markdown
 from toolspend_dashboard.queries import records
 
-PAGES = {name: f"screens/{name}.py" for name in ("overview", "tools", "session", "sql")}
+PAGES = {name: f"screens/{name}.py" for name in ("overview", "tools", "audit", "session", "sql")}
 
 
 def palette() -> theme.Palette:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import queries, snapshot, state
+from toolspend_dashboard import queries, snapshot, state, tool_audit
 from toolspend_dashboard.queries import Filters
 from toolspend_dashboard.state import current_store
 from toolspend_ingest import sandbox
@@ -42,6 +42,11 @@ def ask(name: str, filters: Filters | None = None, **values: Any) -> pd.DataFram
     bound = {**(filters or Filters()).parameters(), **values}
     used = {parameter: bound[parameter] for parameter in queries.parameters(name)}
     return _ask(revision(), name, tuple(sorted(used.items())))
+
+
+def audit(filters: Filters) -> tool_audit.Audit:
+    """The tool audit of what the store has seen, from the cache where the store has not changed."""
+    return _audit(revision(), tuple(sorted(filters.parameters().items())))
 
 
 def bucket_s(filters: Filters) -> int:
@@ -111,6 +116,14 @@ def _typed(values: pd.Series[Any], kind: str) -> pd.Series[Any]:
 def _revision(path: str) -> Revision:
     row = state.read(lambda cursor: queries.run(cursor, "extent")).iloc[0]
     return path, int(row["spans"]), int(row["requests"]), str(row["loaded_at"])
+
+
+@st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS // 10, show_spinner=False)
+def _audit(revision: Revision, values: tuple[tuple[str, Any], ...]) -> tool_audit.Audit:
+    del revision  # part of the key
+    return state.read(
+        lambda cursor: tool_audit.of_store(lambda name: queries.run(cursor, name, **dict(values)))
+    )
 
 
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS, show_spinner=False)

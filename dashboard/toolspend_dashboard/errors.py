@@ -1,6 +1,7 @@
 """What can go wrong around the server; every message is one line that says what to do.
 
 ToolspendError                 (toolspend_ingest.errors)
+├── ToolsUnavailable           `toolspend audit` was given something that no tools come from
 └── ServerError                the server or the command that starts it
     ├── AlreadyRunning         a server has this store open
     ├── PortInUse              another program listens there
@@ -16,6 +17,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from toolspend_ingest.errors import ToolspendError
+
+
+class ToolsUnavailable(ToolspendError):
+    """The file, registry or MCP server given to the audit has no tools to give."""
 
 
 class ServerError(ToolspendError):

@@ -130,6 +130,16 @@ def markdown(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
+def told(text: str) -> str:
+    """The text as Markdown that renders as the text itself, but for names between backquotes: they are code."""
+    parts = " ".join(text.split()).split("`")
+    if len(parts) % 2 == 0:
+        return markdown(text)
+    return "".join(
+        _PUNCTUATION.sub(r"\\\1", part) if place % 2 == 0 else code(part) for place, part in enumerate(parts)
+    )
+
+
 def code(text: str) -> str:
     """A name as a Markdown code span, whatever characters it has."""
     flat = " ".join(text.split()) or " "

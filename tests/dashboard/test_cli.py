@@ -64,7 +64,7 @@ def one_line(text: str) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", ["up", "demo", "ingest", "sql", "report", "reattribute", "doctor"])
+@pytest.mark.parametrize("name", ["up", "demo", "ingest", "sql", "report", "audit", "reattribute", "doctor"])
 def test_every_command_explains_itself(home: Path, name: str) -> None:
     """Its help says what it does and names the store's option, and nothing is made by asking."""
     shown = served.run_here(home, name, "--help")

@@ -18,7 +18,7 @@ from toolspend_ingest.decode import decode
 from toolspend_ingest.store import Load
 
 Page = Callable[..., AppTest]
-PAGES = ("overview", "tools", "session", "sql")
+PAGES = ("overview", "tools", "audit", "session", "sql")
 
 
 def value(store: Store, sql: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import demo, doctor, ingest, reattribute, report, sql, up
+from . import audit, demo, doctor, ingest, reattribute, report, sql, up
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,7 @@ app.command("demo")(demo.demo)
 app.command("ingest")(ingest.ingest)
 app.command("sql")(sql.sql)
 app.command("report")(report.report)
+app.command("audit")(audit.audit)
 app.command("reattribute")(reattribute.reattribute)
 app.command("doctor")(doctor.doctor)
 

@@ -6,6 +6,7 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 from __future__ import annotations
 
 from ._threads import is_cancelled
+from .audit import audit
 from .compressor import Compression, ResultStore, compress_tool_result, fetch_result_tool
 from .executor import Retries, execute_tool_calls
 from .plan import Plan, Step
@@ -29,6 +30,7 @@ __all__ = [
     "ToolVersions",
     "Tracker",
     "VersionedTools",
+    "audit",
     "compress_tool_result",
     "execute_tool_calls",
     "fetch_result_tool",

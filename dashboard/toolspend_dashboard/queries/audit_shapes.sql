@@ -1,0 +1,38 @@
+-- One row per tool and shape of its results, of calls that did not fail and whose content was captured.
+with results as (
+    select
+        tool_calls.tool,
+        tool_calls.status,
+        spans.attributes ->> 'gen_ai.tool.call.result' as result,
+        spans.status_message
+    from tool_calls
+    inner join spans
+        on
+            tool_calls.trace_id = spans.trace_id
+            and tool_calls.span_id = spans.span_id
+            and tool_calls.started_at = spans.started_at
+    where
+        (cast($since as timestamp) is null or tool_calls.started_at >= cast($since as timestamp))
+        and (cast($until as timestamp) is null or tool_calls.started_at < cast($until as timestamp))
+        and (cast($service as varchar) is null or tool_calls.service = cast($service as varchar))
+        and (cast($session as varchar) is null or tool_calls.session_id = cast($session as varchar))
+        and (
+            cast($model as varchar) is null
+            or tool_calls.request_id in (select request_id from llm_requests where model = cast($model as varchar))
+        )
+)
+
+select
+    tool,
+    case
+        when json_valid(result) and json_type(result) in ('OBJECT', 'ARRAY') then lower(json_type(result))
+        else 'text'
+    end as kind,
+    case
+        when json_valid(result) and json_type(result) = 'OBJECT' then array_to_string(list_sort(json_keys(result)), ', ')
+    end as keys,
+    count(*) as results
+from results
+where status <> 'error' and result is not null
+group by all
+order by tool, results desc, kind, keys

@@ -1,0 +1,89 @@
+"""What traces add to the audit, from figures alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from toolspend.toolkit.audit import Finding
+from toolspend.toolkit.audit.observed import Use, audit_use
+
+SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
+SEARCH = {"name": "search", "description": "Searches the archive.", "input_schema": SCHEMA}
+
+CASES: dict[str, tuple[Use, Use]] = {
+    "never_called": (Use("search", offered_requests=40, definition_tokens=120.0), Use("search", offered_requests=3)),
+    "called_wrongly": (
+        Use("search", calls=20, failed=4, errors={"ValidationError": 4}),
+        Use("search", calls=200, failed=4, errors={"ValidationError": 4}),
+    ),
+    "unhandled_exceptions": (
+        Use("search", calls=20, failed=4, errors={"KeyError": 4}),
+        Use("search", calls=20, failed=4, errors={"tool_error": 2, "timeout": 2}),
+    ),
+    "errors_without_guidance": (
+        Use("search", calls=9, failed=3, messages={"failed": 3}),
+        Use("search", calls=9, failed=3, messages={"no archive named 'x': call list_archives first": 3}),
+    ),
+    "varying_output": (
+        Use("search", calls=20, shapes={"an object of hits": 12, "text": 8}),
+        Use("search", calls=20, shapes={"an object of hits": 19, "text": 1}),
+    ),
+    "unbounded_output": (
+        Use("search", calls=20, mean_result_tokens=9_000.0),
+        Use("search", calls=20, mean_result_tokens=300.0),
+    ),
+    "definition_outweighs_use": (
+        Use("search", calls=1, offered_requests=90, definition_cost_usd=0.9, other_cost_usd=0.01),
+        Use("search", calls=1, offered_requests=90, definition_cost_usd=0.9, other_cost_usd=2.0),
+    ),
+}
+
+
+def of_check(use: Use, check: str, tools: list[Any] | None = None) -> list[Finding]:
+    return [each for each in audit_use([SEARCH] if tools is None else tools, [use]) if each.check == check]
+
+
+@pytest.mark.parametrize("check", CASES)
+def test_use_shows_what_a_definition_cannot(check: str) -> None:
+    """Each has figures that show it, and figures that are no reason to speak."""
+    shown, ordinary = CASES[check]
+    [finding] = of_check(shown, check)
+    assert any(word in finding.hint for word in ("`search`", "`query`", '"failed"', "hits"))
+    assert not of_check(ordinary, check)
+
+
+def test_a_wrong_call_is_answered_with_the_parameters() -> None:
+    """The hint names what the model has to get right; a tool that does not exist has none."""
+    assert "`query` (string, required)" in of_check(CASES["called_wrongly"][0], "called_wrongly")[0].hint
+    unknown = Use("serach", calls=2, failed=2, errors={"unknown_tool": 2})
+    assert "a conversation from before" in of_check(unknown, "called_wrongly", [])[0].hint
+
+
+def test_a_parameter_that_limits_results_is_seen() -> None:
+    """A tool with a limit can be told to return less; nothing is said of one whose parameters are not known."""
+    limited = {**SEARCH, "input_schema": {"type": "object", "properties": {"maxResults": {"type": "integer"}}}}
+    large = CASES["unbounded_output"][0]
+    assert not of_check(large, "unbounded_output", [limited])
+    assert not of_check(large, "unbounded_output", [{"name": "search", "description": "Searches."}])
+
+
+def test_of_two_that_are_alike_the_unused_one_is_named() -> None:
+    """Nearly the same definition, and all calls go to one of them."""
+    tools = [
+        {"name": "get_node", "description": "Get details of a node", "input_schema": {}},
+        {"name": "get_node_metadata", "description": "Get metadata of a node", "input_schema": {}},
+    ]
+    uses = [Use("get_node", calls=40), Use("get_node_metadata", calls=2)]
+    [finding] = [each for each in audit_use(tools, uses) if each.check == "duplicate_in_use"]
+    assert (finding.tool, finding.related) == ("get_node_metadata", ("get_node",))
+    even = [Use("get_node", calls=40), Use("get_node_metadata", calls=30)]
+    assert not [each for each in audit_use(tools, even) if each.check == "duplicate_in_use"]
+
+
+def test_unknown_costs_are_no_reason() -> None:
+    """Where nothing is priced, nothing is said of what costs more."""
+    assert not of_check(
+        Use("search", calls=1, offered_requests=90, definition_cost_usd=0.9), "definition_outweighs_use"
+    )
