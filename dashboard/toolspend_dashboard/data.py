@@ -121,9 +121,7 @@ def _revision(path: str) -> Revision:
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS // 10, show_spinner=False)
 def _audit(revision: Revision, values: tuple[tuple[str, Any], ...]) -> tool_audit.Audit:
     del revision  # part of the key
-    return state.read(
-        lambda cursor: tool_audit.of_store(lambda name: queries.run(cursor, name, **dict(values)))
-    )
+    return state.read(lambda cursor: tool_audit.of_store(lambda name: queries.run(cursor, name, **dict(values))))
 
 
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS, show_spinner=False)
