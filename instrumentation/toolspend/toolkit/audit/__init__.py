@@ -1,7 +1,7 @@
 """The tool audit: five questions about every tool, answered with evidence in the tool's own words.
 
-`audit(tools)` looks at definitions and handlers alone. What traces add is in `observed`; `sarif` and `text` write
-findings out. No check is a matter of taste: each one names what is there, or what is missing.
+`audit(tools)` looks at definitions and handlers alone. What traces add is in `observed`; `sarif` writes
+findings for code hosts. No check is a matter of taste: each one names what is there, or what is missing.
 """
 
 from __future__ import annotations
