@@ -22,7 +22,9 @@ def minilm() -> Callable[[Sequence[str]], Any]:
     tokenizer = Tokenizer.from_file(str(_shipped(TOKENIZER)))
     tokenizer.enable_truncation(TOKENS)
     tokenizer.no_padding()
-    session = onnxruntime.InferenceSession(str(_shipped(MODEL)))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # more only wait for one another, over texts this short
+    session = onnxruntime.InferenceSession(str(_shipped(MODEL)), options)
     taken = {each.name for each in session.get_inputs()}
 
     @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -28,6 +29,11 @@ def asked(call: Any) -> Asked:
     """A `tool_use` block, an object or a dict."""
     id = read(call, "id", "tool_use_id", "tool_call_id", "call_id")
     return Asked("" if id is None else str(id), str(read(call, "name") or ""), read(call, "input", "arguments", "args"))
+
+
+def is_async(handler: Callable[..., Any]) -> bool:
+    """Whether calling `handler` gives something to await."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
 
 
 def find(registry: Any, name: str) -> Any:

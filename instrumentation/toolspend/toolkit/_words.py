@@ -68,7 +68,7 @@ def _lexicon() -> _Lexicon:
     said: dict[str, set[str]] = {}
     actions: dict[str, set[str]] = {}
     apart: dict[str, set[str]] = {"stop": set(), "question": set()}
-    for line in resources.files(__package__).joinpath("lexicon.txt").read_text(encoding="utf-8").splitlines():
+    for line in resources.files("toolspend.toolkit").joinpath("lexicon.txt").read_text(encoding="utf-8").splitlines():
         head, _, words = line.partition("#")[0].rpartition(":")
         if head in apart:
             apart[head].update(words.split())

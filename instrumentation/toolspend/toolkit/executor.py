@@ -19,7 +19,7 @@ from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, content_of, text_of
 from .compressor import compress_tool_result
-from .tool import ToolError, is_async
+from .tool import ToolError
 
 if TYPE_CHECKING:
     from .tracker import Tracker
@@ -270,7 +270,7 @@ class Runner:
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
     async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        if is_async(handler):
+        if _shapes.is_async(handler):
             return await handler(**arguments)
         stuck = _threads.abandoned(work.name)
         if stuck >= self._options.max_concurrency:
@@ -342,7 +342,7 @@ def _broken(work: Work, tool: Any, error: BaseException) -> str:
 
 
 def _late(work: Work, tool: Any, handler: Callable[..., Any], limit_s: float | None) -> str:
-    end = "it was stopped" if is_async(handler) else "it could not be stopped and may still take effect"
+    end = "it was stopped" if _shapes.is_async(handler) else "it could not be stopped and may still take effect"
     hint = "Ask for less, or use another tool." if _shapes.is_repeatable(tool) else _again(tool)
     return f"{work.name} gave no result within {limit_s or 0:g} s; {end}. {hint}"
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._content import content_of
 from ._schema_changes import Change, changes
+from ._shapes import is_async
 from .executor import Options, Runner, Work
-from .tool import Tool, ToolError, is_async
+from .tool import Tool, ToolError
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
