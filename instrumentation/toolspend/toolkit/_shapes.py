@@ -33,7 +33,7 @@ def asked(call: Any) -> Asked:
 
 def is_async(handler: Callable[..., Any]) -> bool:
     """Whether calling `handler` gives something to await."""
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004 - its own nature is asked for
 
 
 def find(registry: Any, name: str) -> Any:
