@@ -12,7 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NoReturn
 
 # It says on stderr what its clients do; what goes wrong here is said by us.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -84,6 +84,7 @@ def _export(signal: Signal, intake: Intake, token: str | None, payload: bytes, c
     except Exception as error:
         _log.exception("a request could not be stored")
         context.abort(grpc.StatusCode.INTERNAL, f"this could not be stored: {type(error).__name__}")
+        raise AssertionError("abort raises") from error
     if taken.is_empty:
         context.abort(grpc.StatusCode.INVALID_ARGUMENT, taken.reason or "there is nothing in this")
     return _accepted(signal, taken)
@@ -102,10 +103,11 @@ def _has_token(context: grpc.ServicerContext, token: str) -> bool:
     return isinstance(given, str) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
 
 
-def _turn_away(context: grpc.ServicerContext, reason: str, retry_after_s: int) -> None:
+def _turn_away(context: grpc.ServicerContext, reason: str, retry_after_s: int) -> NoReturn:
     """UNAVAILABLE, with the RetryInfo that the protocol asks for."""
     detail = any_pb2.Any()
     detail.Pack(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=retry_after_s)))
     status = status_pb2.Status(code=code_pb2.UNAVAILABLE, message=reason, details=[detail])
     context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
     context.abort(grpc.StatusCode.UNAVAILABLE, reason)
+    raise AssertionError("abort raises")

@@ -28,9 +28,12 @@ class Holder(Protocol):
         ...
 
 
+Status = Callable[[], dict[str, Any]]
+
+
 class _Current:
     holder: Holder | None = None
-    status: Callable[[], dict[str, Any]] | None = None
+    status: list[Status] = []  # noqa: RUF012 - of the process, as the holder; a bare function would be a method
 
 
 def set_holder(holder: Holder | None) -> None:
@@ -38,14 +41,14 @@ def set_holder(holder: Holder | None) -> None:
     _Current.holder = holder
 
 
-def set_status(status: Callable[[], dict[str, Any]] | None) -> None:
+def set_status(status: Status | None) -> None:
     """Make this what tells how the server is; None when it ends."""
-    _Current.status = status
+    _Current.status = [] if status is None else [status]
 
 
 def status() -> dict[str, Any] | None:
     """How the server of this process is, as `/healthz` says it; None where there is none."""
-    return _Current.status() if _Current.status is not None else None
+    return next((tell() for tell in _Current.status), None)
 
 
 def holder() -> Holder:

@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -113,10 +113,9 @@ def _of_object(found: Any, name: str) -> Iterator[Any]:
         found = found()
     tools = getattr(found, "tools", found)
     tools = tools.values() if isinstance(tools, Mapping) else tools
-    try:
-        yield from tools
-    except TypeError:
-        raise ToolsUnavailable(f"{name} holds no tools: give a registry, a list of tools, or a function") from None
+    if not isinstance(tools, Iterable):
+        raise ToolsUnavailable(f"{name} holds no tools: give a registry, a list of tools, or a function")
+    yield from tools
 
 
 def _place(tool: Any) -> tuple[str, int] | None:
@@ -143,7 +142,7 @@ def _older(transport: Any) -> Any:
     from mcp.client.session import ClientSession
 
     @asynccontextmanager
-    async def opened() -> Any:
+    async def opened() -> AsyncIterator[Any]:
         async with transport as (read, write), ClientSession(read, write) as session:
             await session.initialize()
             yield session

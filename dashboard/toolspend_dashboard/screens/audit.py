@@ -62,13 +62,14 @@ def chosen() -> Question | None:
     """The question that the page is narrowed to."""
     counts = Counter(finding.question for finding in audit.findings)
     asked = [question for question in QUESTIONS if counts[question]]
-    return st.pills(
+    pressed = st.pills(
         "Question",
         asked,
         format_func=lambda question: f"{LABELS[question]} {counts[question]}",
         key="audit_question",
         label_visibility="collapsed",
     )
+    return next((question for question in asked if question == pressed), None)
 
 
 def table(tools: list[str], found: dict[str, list[Finding]]) -> str | None:

@@ -38,6 +38,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     if weigh(whole).tokens <= max_tokens:
         return Fitted(whole, "", is_lossy=False)
     worth = _Worth(value, focus)
+    shaper, said = _Shaper(None, 0, 0, focus, worth), whole
     for max_rows, max_chars, max_depth in _LEVELS:
         shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth)
         said = shaper.render(value)

@@ -36,12 +36,13 @@ class Fitted:
 def fit(pieces: Sequence[Piece], max_tokens: int, focus: Focus, unit: str, separator: str = "\n") -> Fitted:
     """The best of `pieces` in their order, within `max_tokens` as far as those that must stay allow it."""
     budget = float(max_tokens)
-    for _ in range(_PASSES):
-        found = _fit(pieces, budget, focus, unit, separator)
+    found = _fit(pieces, budget, focus, unit, separator)
+    for _ in range(_PASSES - 1):
         weight = weigh(found.text).tokens
         if weight <= max_tokens:
             break
         budget *= 0.97 * max_tokens / weight
+        found = _fit(pieces, budget, focus, unit, separator)
     return found
 
 

@@ -38,6 +38,7 @@ def rows_of(text: str) -> list[dict[str, str]] | None:
 
 def compress(rows: list[dict[str, str]], max_tokens: int, focus: Focus) -> Fitted:
     """The fullest of the forms that fits, else the leanest."""
+    said, left = "", 0
     for max_rows, max_chars in _LEVELS:
         said, left = _rows.table(rows, max_rows, max_chars, focus)
         if weigh(said).tokens <= max_tokens:
