@@ -133,7 +133,7 @@ def test_case_18_failures_are_not_averaged_with_successes(store: Store, rows: Ro
     """
     asked = [["c", 40, "search", f"c{n}"] for n in range(4)]
     answers = [["r", 8000, "search", "c0"], *(["r", 30, "search", f"c{n}", "e"] for n in (1, 2, 3))]
-    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",100]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
+    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",4000]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
     usage = {at.INPUT_TOKENS: 3400, at.CACHE_READ_TOKENS: 0, at.CACHE_WRITE_TOKENS: 0}
     second = chat(1, 2, 90, 2, attributes={at.CONTEXT_BASE: first.span_id, **usage,
                                            at.CONTEXT_DELTA: json.dumps([[0, 1], *asked, *answers])})  # fmt: skip
@@ -154,7 +154,7 @@ def test_case_18_failures_are_not_averaged_with_successes(store: Store, rows: Ro
 def test_case_18_a_handler_that_throws_is_still_a_call(store: Store, rows: Rows) -> None:
     """It has a row, a cost and an error; counting results that came back well would leave it out."""
     asked = [["c", 40, "search", "c1"]]
-    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",100]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
+    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",4000]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
     load(store, first, tool(1, 2, "search", "c1", 2, status="error", attributes={at.ERROR_TYPE: "TimeoutError"}))
     (row,) = rows("select status, error_type, argument_tokens > 0 as is_billed, cost_usd > 0 as costs from tool_calls")
     assert row == {"status": "error", "error_type": "TimeoutError", "is_billed": True, "costs": True}
@@ -204,7 +204,7 @@ def test_case_19_one_name_on_two_servers_is_two_tools(store: Store, rows: Rows) 
 def test_case_20_sizes_are_those_before_any_truncation(store: Store, rows: Rows) -> None:
     """The evidence says 400,000 characters; the attribute with the content was cut to 1,000 on its way."""
     asked = [["c", 40, "dump", "c1"]]
-    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",100]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
+    first = chat(1, 1, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",4000]]', at.OUTPUT_SEGMENTS: json.dumps(asked)})
     usage = {at.INPUT_TOKENS: 101_100, at.CACHE_READ_TOKENS: 0, at.CACHE_WRITE_TOKENS: 0}
     delta = json.dumps([[0, 1], *asked, ["r", 400_000, "dump", "c1"]])
     second = chat(1, 2, 90, 2, attributes={at.CONTEXT_BASE: first.span_id, at.CONTEXT_DELTA: delta, **usage})
