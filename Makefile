@@ -34,7 +34,7 @@ check: lint test ## linters, type checkers, layers, and every test
 test-old-sdk: ## the instrumentation with the oldest anthropic SDK, which emits no spans of its own
 	$(PYTHON) -m venv $(OLD)
 	$(OLD)/bin/python -m pip install --quiet --upgrade pip
-	$(OLD)/bin/python -m pip install --quiet --editable '.[toolkit]' 'anthropic==0.40.0' 'httpx<0.28' pytest hypothesis anyio bpe-openai
+	$(OLD)/bin/python -m pip install --quiet --editable '.[toolkit]' 'anthropic==0.40.0' 'httpx<0.28' pytest hypothesis anyio
 	$(OLD)/bin/python -m pytest tests/instrumentation
 
 test-lowest: ## every test with the lowest versions that pyproject.toml admits
