@@ -181,6 +181,8 @@ def test_one_span_though_the_compressor_is_named_too(captured: Captured) -> None
 def test_tokens_are_counted_when_asked() -> None:
     """The provider's count decides, not the estimate."""
     api = standin.Api([])
+    if not hasattr(standin.async_client(api).messages, "count_tokens"):
+        pytest.skip("this SDK does not count tokens")
     found = made(PROSE, 300, count_tokens=counter(standin.async_client(api), "claude-haiku-4-5"))
     counts = [record.response for record in api.requests]
     assert [found.tokens_before, found.tokens_after] == [count["input_tokens"] for count in counts if count]

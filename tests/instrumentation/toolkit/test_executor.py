@@ -12,6 +12,7 @@ import pytest
 
 import toolspend
 from tool_layer import ask, numbered, others, registry_of
+from toolspend.evidence.weight import weigh
 from toolspend.testing import Captured
 from toolspend.toolkit import Retries, Tool, ToolError, _threads, execute_tool_calls, is_cancelled
 from toolspend.toolkit import executor as module
@@ -424,7 +425,7 @@ def test_the_registry_learns_sizes_and_failures() -> None:
     registry = registry_of(twice=twice, broken=broken)
     registry.observe = lambda name, tokens=None, *, is_error=False: seen.append((name, tokens, is_error))  # type: ignore[method-assign]
     run(ask(("twice", {"n": 3}), ("broken", {"n": 1}), ("twice", {})), registry)
-    assert seen == [("twice", 1, False), ("broken", None, True)]
+    assert seen == [("twice", weigh("6").tokens, False), ("broken", None, True)]
 
 
 def test_a_long_result_is_compressed_under_the_calls_span(captured: Captured) -> None:
