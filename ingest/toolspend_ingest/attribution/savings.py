@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .calls import DEFAULT_TOKENS_PER_CHAR, CallTotals, Density
 from .contexts import Contexts
 from .ledger import Ledger
+
+_MOST_TOKENS: Final = 10**15
 
 
 class CompressionRow(NamedTuple):
@@ -52,9 +54,16 @@ def compressions(
     for session, row_id, tool, call_id, chars_before, chars_after, cost, *_ in rows:
         number, called = numbers.get((session, call_id), (-1, None))
         each = known.get((session, tool or called), DEFAULT_TOKENS_PER_CHAR)
-        before, after = (None if chars is None else round(chars * each) for chars in (chars_before, chars_after))
+        before, after = (_tokens(chars, each) for chars in (chars_before, chars_after))
         found.append(CompressionRow(row_id, before, after, cost, _saved(total, number, before, after, cost)))
     return found
+
+
+def _tokens(chars: int | None, each: float) -> int | None:
+    """The tokens of so many characters; a garbled bill can make more of them than there are: not known then."""
+    if chars is None or chars * each > _MOST_TOKENS:
+        return None
+    return round(chars * each)
 
 
 def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
@@ -106,7 +115,5 @@ def selections(rows: Iterable[Sequence[Any]], density: Density) -> list[Selectio
     for session, row_id, offered, avoided, *_ in rows:
         each = float(density.definitions[session]) if 0 <= session < len(density.definitions) else 0.0
         each = each or DEFAULT_TOKENS_PER_CHAR
-        found.append(
-            SelectionRow(row_id, *(None if chars is None else round(chars * each) for chars in (offered, avoided)))
-        )
+        found.append(SelectionRow(row_id, _tokens(offered, each), _tokens(avoided, each)))
     return found
