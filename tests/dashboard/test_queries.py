@@ -168,6 +168,6 @@ def test_the_schema_names_every_public_relation(cursor: duckdb.DuckDBPyConnectio
     assert set(schema["relation"]) == {
         "spans", "llm_requests", "tool_calls", "context_ledger", "tool_costs", "sessions", "tool_batches",
         "tool_definitions", "tool_selections", "compressions", "prices", "ingest_log", "cache_breaks",
-        "request_copies",
+        "request_copies", "tool_versions",
     }  # fmt: skip
     assert schema["relation_comment"].notna().all()
