@@ -61,7 +61,7 @@ def tiles() -> None:
 def chosen() -> Question | None:
     """The question that the page is narrowed to."""
     counts = Counter(finding.question for finding in audit.findings)
-    asked = [question for question in QUESTIONS if counts[question]]
+    asked: list[Question] = [question for question in QUESTIONS if counts[question]]
     pressed = st.pills(
         "Question",
         asked,
