@@ -13,7 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-ROUNDS = 5
+ROUNDS = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+"""How many processes of each kind; a first look takes one."""
 IMPORT = (
     "import sys, time; t = time.perf_counter(); import toolspend; print((time.perf_counter() - t) * 1000); "
     "assert not {'duckdb', 'pandas', 'streamlit', 'numpy'} & set(sys.modules)"
