@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Final
+import re
+from collections.abc import Mapping
+from typing import Any, Final
 
 from toolspend import attributes as at
+from toolspend._scrub import CONTENT
 
 from . import vocabularies
 from .otlp_values import to_json
@@ -24,6 +27,13 @@ _MARKS: Final = tuple(f'"{mark}"' for mark in sorted(vocabularies.MARKS))
 _OWN_EVIDENCE: Final = (f'"{at.CONTEXT_DELTA}"', f'"{at.OUTPUT_SEGMENTS}"')
 
 
+PATTERN: Final = (
+    '"(?:(?:' + "|".join(map(re.escape, sorted(CONTENT | content.NAMES))) + ')"|(?:'
+    + "|".join(map(re.escape, content.PREFIXES)) + "))"
+)  # fmt: skip
+"""A regular expression that finds the name of what holds content in JSON."""
+
+
 def is_content_kept() -> bool:
     """Whether the user asks for content to be kept."""
     return os.environ.get(VARIABLE, "").lower() in ("1", "true", "yes")
@@ -34,21 +44,39 @@ def without_content(batch: SpanBatch) -> SpanBatch:
     return SpanBatch(map(_without_content, batch))
 
 
+def emptied(row: SpanRow) -> SpanRow:
+    """The span without any content, also what its agent was told to capture; it says the same of sizes and figures."""
+    span = _read(row)
+    has_evidence = any(name in row.attributes for name in _OWN_EVIDENCE)
+    kept = content.without(span.attributes) if has_evidence else vocabularies.without_content(span)
+    events = content.events_without(span.events)
+    for event in events:
+        if isinstance(event, dict) and isinstance(event.get("attributes"), dict):
+            event["attributes"] = _scrubbed(event["attributes"])
+    return row._replace(attributes=to_json(_scrubbed(kept)), events=to_json(events))
+
+
+def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if name not in CONTENT}
+
+
+def _read(row: SpanRow) -> Span:
+    return Span(*row[:12], json.loads(row.attributes), json.loads(row.events))
+
+
 def _without_content(row: SpanRow) -> SpanRow:
     # Parsing takes ten times as long as looking for the names, and most spans say nothing of models.
     if row.scope == at.SCOPE or not (vocabularies.is_spoken(row.scope) or _is_marked(row)):
         return row
     if any(name in row.attributes for name in _OWN_EVIDENCE):
         return row
-    attributes, events = json.loads(row.attributes), json.loads(row.events)
-    has_messages = content.has_messages(events)
-    if not has_messages and not content.has_any(attributes):
+    span = _read(row)
+    has_messages = content.has_messages(span.events)
+    if not has_messages and not content.has_any(span.attributes):
         return row
-    span = Span(*row[:4], row.kind, row.service, row.scope, row.scope_version, row.started_at, row.ended_at,
-                row.duration_ms, row.status, attributes, events)  # fmt: skip
     return row._replace(
         attributes=to_json(vocabularies.without_content(span)),
-        events=to_json(content.events_without(events)) if has_messages else row.events,
+        events=to_json(content.events_without(span.events)) if has_messages else row.events,
     )
 
 

@@ -7,42 +7,25 @@ no session is one of its own. Space that is freed is used again; the file does n
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import duckdb
-import pyarrow as pa
-
-from toolspend import attributes as at
-from toolspend._scrub import CONTENT
 
 from . import schema
 from .aside import Aside
 from .errors import ToolspendError
+from .privacy import PATTERN, emptied
+from .spans import SpanBatch, SpanRow
 
 SPANS_AT_ONCE = 10_000
 """Spans to a transaction, so that those who send spans meanwhile do not wait long."""
 _UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _AGE: Final = re.compile(r"\s*(\d+)\s*([hdw])\s*")
-_EVIDENCE: Final = {
-    "base_request_id": at.CONTEXT_BASE,
-    "delta": at.CONTEXT_DELTA,
-    "restated": at.CONTEXT_RESTATED,
-    "segments": at.CONTEXT_SEGMENTS,
-    "chars": at.CONTEXT_CHARS,
-    "cache_marks": at.CONTEXT_CACHE_MARKS,
-    "output": at.OUTPUT_SEGMENTS,
-    "argument_chars": at.TOOL_ARGUMENT_CHARS,
-    "result_chars": at.TOOL_RESULT_CHARS,
-    "raw_result_chars": at.TOOL_RAW_RESULT_CHARS,
-}
-"""What a span has to say itself once its content, which says it too, is gone; by the column that holds it."""
-
 Run = Callable[[Callable[[duckdb.DuckDBPyConnection], Any]], Any]
 """Runs a piece of work on a connection."""
 
@@ -68,16 +51,6 @@ class Pruned:
 
     spans: int = 0
     contents: int = 0
-
-
-class _Emptied(NamedTuple):
-    """A span without its content."""
-
-    trace_id: str
-    span_id: str
-    started_at: datetime
-    attributes: str
-    events: str
 
 
 def age(text: str) -> timedelta:
@@ -111,12 +84,6 @@ def prune(read: Run, transact: Run, keep: Keep, now: datetime, *, since: datetim
     return pruned
 
 
-def _old_traces(con: duckdb.DuckDBPyConnection, before: datetime) -> list[Any]:
-    if con.execute("select 1 from spans where ended_at < ? limit 1", [before]).fetchone() is None:
-        return []
-    return con.execute(schema.query("traces_to_prune"), [before]).fetchall()
-
-
 def _groups(traces: list[Any]) -> Iterator[tuple[list[str], int]]:
     """The traces to remove in one transaction, whole sessions together, and how many spans they have."""
     trace_ids: list[str] = []
@@ -147,44 +114,30 @@ def _delete_aside(before: datetime) -> None:
             path.unlink(missing_ok=True)
 
 
-def _emptied(read: Run, since: datetime, until: datetime) -> Iterator[list[_Emptied]]:
+def _emptied(read: Run, since: datetime, until: datetime) -> Iterator[list[SpanRow]]:
     """The spans of a time that hold content, without it, some at a time."""
-    names = [f'"{name}"' for name in sorted(CONTENT)]
     after = ""
-    while found := read(partial(_with_content, since=since, after=after, until=until, names=names)):
-        rows = [_without_content(row) for row in found]
-        since, after = rows[-1].started_at, rows[-1].span_id
-        yield rows
+    while found := read(partial(_with_content, since=since, after=after, until=until)):
+        since, after = found[-1].started_at, found[-1].span_id
+        changed = [empty for row in found if (empty := emptied(row)) != row]
+        if changed:
+            yield changed
 
 
-def _with_content(
-    con: duckdb.DuckDBPyConnection, since: datetime, after: str, until: datetime, names: list[str]
-) -> list[dict[str, Any]]:
-    values = {"since": since, "after": after, "until": until, "names": names, "most": SPANS_AT_ONCE}
-    result = con.execute(schema.query("spans_with_content"), values)
-    columns = [column[0] for column in result.description]
-    return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+def _with_content(con: duckdb.DuckDBPyConnection, since: datetime, after: str, until: datetime) -> list[SpanRow]:
+    values = {"since": since, "after": after, "until": until, "pattern": PATTERN, "most": SPANS_AT_ONCE}
+    return [SpanRow(*row) for row in con.execute(schema.query("spans_with_content"), values).fetchall()]
 
 
-def _without_content(row: Mapping[str, Any]) -> _Emptied:
-    attributes = _left(json.loads(row["attributes"]))
-    for column, name in _EVIDENCE.items():
-        if row[column] is not None:
-            attributes.setdefault(name, row[column])
-    events = json.loads(row["events"])
-    for event in events:
-        event["attributes"] = _left(event.get("attributes", {}))
-    return _Emptied(row["trace_id"], row["span_id"], row["started_at"], json.dumps(attributes), json.dumps(events))
-
-
-def _left(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in attributes.items() if name not in CONTENT}
-
-
-def _replace(con: duckdb.DuckDBPyConnection, rows: list[_Emptied]) -> None:
-    columns = [pa.array(column) for column in zip(*rows, strict=True)]
-    con.register("incoming", pa.table(dict(zip(_Emptied._fields, columns, strict=True))))
+def _replace(con: duckdb.DuckDBPyConnection, rows: list[SpanRow]) -> None:
+    con.register("incoming", SpanBatch(rows).to_arrow())
     try:
         con.execute(schema.query("update_contents"), {"since": rows[0].started_at, "until": rows[-1].started_at})
     finally:
         con.unregister("incoming")
+
+
+def _old_traces(con: duckdb.DuckDBPyConnection, before: datetime) -> list[Any]:
+    if con.execute(schema.query("an_old_span"), [before]).fetchone() is None:
+        return []
+    return con.execute(schema.query("traces_to_prune"), [before]).fetchall()

@@ -13,7 +13,7 @@ import pytest
 from agent_trace import agent_spans, chat
 from otlp_requests import START, Made, protobuf
 from toolspend import attributes as at
-from toolspend_ingest import Store, retention, schema
+from toolspend_ingest import Store, privacy, retention, schema
 from toolspend_ingest.aside import Aside
 from toolspend_ingest.decode import decode
 from toolspend_ingest.retention import AgeInvalid, Keep, Pruned, age
@@ -135,6 +135,27 @@ def test_content_goes_before_its_span_and_the_attribution_stays(store: Store, ro
     store.rederive()
     assert [rows(f"select * from {table} order by all") for table in tables] == before
     assert prune(store, Keep(timedelta(days=30), timedelta(days=2)), 3) == Pruned()
+
+
+def test_content_of_every_emitter_goes(store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept when it came, in names of another dialect; what it said of sizes stays, and the bill with it."""
+    monkeypatch.setenv(privacy.VARIABLE, "1")
+    said = {
+        "gen_ai.system": "Anthropic", "llm.request.type": "chat", "gen_ai.response.model": "claude-sonnet-4-5",
+        "gen_ai.prompt.0.role": "user", "gen_ai.prompt.0.content": "a secret question",
+        "gen_ai.completion.0.role": "assistant", "gen_ai.completion.0.content": "a secret answer",
+        "gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": 5,
+    }  # fmt: skip
+    put(store, [Made(1, 1, "anthropic.chat", said, scope="opentelemetry.instrumentation.anthropic", kind="client")])
+    assert "secret" in rows("select cast(attributes as varchar) as text from spans")[0]["text"]
+    tables = ("llm_requests", "context_ledger", "context_evidence")
+    before = [rows(f"select * from {table} order by all") for table in tables]
+    assert all(before)
+    assert prune(store, Keep(content=timedelta(days=2)), 3) == Pruned(contents=1)
+    assert "secret" not in rows("select cast(attributes as varchar) as text from spans")[0]["text"]
+    store.rederive()
+    assert [rows(f"select * from {table} order by all") for table in tables] == before
+    assert prune(store, Keep(content=timedelta(days=2)), 3) == Pruned()
 
 
 def test_young_content_stays(store: Store, rows: Rows) -> None:

@@ -1,35 +1,29 @@
--- One row per span of a time that says one of these names, in quotes, with what is known of it; after one of them.
+-- One row per span of a time in which a name is found that holds content; after one of them.
 select
-    spans.trace_id,
-    spans.span_id,
-    spans.started_at,
-    cast(spans.attributes as varchar) as attributes,
-    cast(spans.events as varchar) as events,
-    evidence.base_request_id,
-    cast(evidence.delta as varchar) as delta,
-    cast(evidence.restated as varchar) as restated,
-    evidence.segments,
-    evidence.chars,
-    cast(evidence.cache_marks as varchar) as cache_marks,
-    cast(evidence.output as varchar) as output,
-    calls.argument_chars,
-    calls.result_chars,
-    calls.raw_result_chars
+    trace_id,
+    span_id,
+    parent_span_id,
+    name,
+    kind,
+    service,
+    scope,
+    scope_version,
+    started_at,
+    ended_at,
+    duration_ms,
+    status,
+    status_message,
+    cast(attributes as varchar) as attributes,
+    cast(resource_attributes as varchar) as resource_attributes,
+    cast(events as varchar) as events
 from spans
-left join context_evidence as evidence
-    on spans.trace_id = evidence.trace_id and spans.span_id = evidence.request_id
-left join tool_calls as calls
-    on spans.trace_id = calls.trace_id and spans.span_id = calls.span_id
 where
-    (spans.started_at > cast($since as timestamp)
-        or (spans.started_at = cast($since as timestamp) and spans.span_id > cast($after as varchar)))
-    and spans.started_at < cast($until as timestamp)
-    and list_bool_or(
-        list_transform(
-            cast($names as varchar[]),
-            lambda name: contains(cast(spans.attributes as varchar), name)
-            or contains(cast(spans.events as varchar), name)
-        )
+    (started_at > cast($since as timestamp)
+        or (started_at = cast($since as timestamp) and span_id > cast($after as varchar)))
+    and started_at < cast($until as timestamp)
+    and (
+        regexp_matches(cast(attributes as varchar), cast($pattern as varchar))
+        or regexp_matches(cast(events as varchar), cast($pattern as varchar))
     )
-order by spans.started_at, spans.span_id
+order by started_at, span_id
 limit $most

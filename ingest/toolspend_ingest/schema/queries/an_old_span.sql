@@ -1,0 +1,5 @@
+-- One row if any span ended before a time: looking for the sessions that did takes longer.
+select 1
+from spans
+where ended_at < ?
+limit 1
