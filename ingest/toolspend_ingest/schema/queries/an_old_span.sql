@@ -1,4 +1,4 @@
--- One row if any span ended before a time: looking for the sessions that did takes longer.
+-- One row per span, at most one, that ended before a time: looking for the sessions that did takes longer.
 select 1
 from spans
 where ended_at < ?
