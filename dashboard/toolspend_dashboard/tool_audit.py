@@ -15,7 +15,7 @@ from toolspend_dashboard.formats import number
 if TYPE_CHECKING:
     import pandas as pd
 
-QUERIES: Final = ("audit_tools", "audit_uses", "audit_errors", "audit_shapes", "audit_messages")
+QUERIES: Final = ("audit_tools", "audit_uses", "audit_errors", "audit_results")
 
 Ask = Callable[[str], "pd.DataFrame"]
 """Answers one of `QUERIES` for the selection."""
@@ -98,15 +98,15 @@ def _parsed(text: Any) -> Any:
 
 
 def _use(row: Any, answers: Mapping[str, pd.DataFrame]) -> Use:
-    tool = str(row.tool)
+    tool, results = str(row.tool), answers["audit_results"]
     return Use(
         tool,
         calls=int(row.calls),
         failed=int(row.failed),
         offered_requests=int(row.offered_requests),
         errors=_counts(answers["audit_errors"], tool, "error_type", "calls"),
-        shapes=_shapes(answers["audit_shapes"], tool),
-        messages=_counts(answers["audit_messages"], tool, "message", "calls"),
+        shapes=_shapes(results[results["kind"].notna()], tool),
+        messages=_counts(results[results["message"].notna()], tool, "message", "calls"),
         definition_tokens=number(row.definition_tokens),
         mean_result_tokens=number(row.mean_result_tokens),
         definition_cost_usd=number(row.definition_cost_usd),
@@ -132,7 +132,7 @@ def _shapes(frame: pd.DataFrame, tool: str) -> dict[str, int]:
                 shown, more = ", ".join(sorted(keys)[:5]), "…" if len(keys) > 5 else ""
                 shape = f"an object of {shown}{more}" if keys else "an empty object"
                 objects.append((keys, shape))
-        found[shape] = found.get(shape, 0) + int(row.results)
+        found[shape] = found.get(shape, 0) + int(row.calls)
     return found
 
 

@@ -1,4 +1,5 @@
--- One row per tool and shape of its results, of calls that did not fail and whose content was captured.
+-- One row per tool and text of a failure (at most 200 characters of it), and one per tool and shape of its other results,
+-- of calls whose content was captured.
 with results as (
     select
         tool_calls.tool,
@@ -24,15 +25,18 @@ with results as (
 
 select
     tool,
+    case when status = 'error' then left(coalesce(result, status_message), 200) end as message,
     case
+        when status = 'error' then null
         when json_valid(result) and json_type(result) in ('OBJECT', 'ARRAY') then lower(json_type(result))
         else 'text'
     end as kind,
     case
-        when json_valid(result) and json_type(result) = 'OBJECT' then array_to_string(list_sort(json_keys(result)), ', ')
+        when status <> 'error' and json_valid(result) and json_type(result) = 'OBJECT'
+            then array_to_string(list_sort(json_keys(result)), ', ')
     end as keys,
-    count(*) as results
+    count(*) as calls
 from results
-where status <> 'error' and result is not null
+where case when status = 'error' then coalesce(result, status_message) else result end is not null
 group by all
-order by tool, results desc, kind, keys
+order by tool, calls desc, message, kind, keys
