@@ -1,4 +1,4 @@
-"""The store: one DuckDB file. This is the only module that opens it to write."""
+"""The store: one DuckDB file. This is the only module that writes to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -20,6 +20,7 @@ import duckdb
 from . import pipeline, prices, privacy, schema
 from .attribution import run as attribution
 from .attribution.memory import Memory
+from .connection import DAMAGED, connect
 from .continued import Continued
 from .errors import (
     SnapshotFailed,
@@ -27,13 +28,12 @@ from .errors import (
     StoreDamaged,
     StoreError,
     StoreFailed,
-    StoreLocked,
     StoreMissing,
     StoreOutdated,
     StoreTooNew,
-    StoreUnreadable,
 )
-from .spans import SpanBatch, SpanRow
+from .news import News
+from .spans import SpanBatch
 
 DERIVATION = "3"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
@@ -46,16 +46,7 @@ T = TypeVar("T")
 READERS_S = 10
 """How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
-_MOST_FRESH = 10_000
-_PID = re.compile(r"\(PID (\d+)\)")
 _UNWRITTEN = re.compile(r"Failed to commit: Could not")
-_DAMAGED = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "python_enable_replacements": "false",
-    # A file of another kind would have DuckDB fetch an extension for it.
-    "autoinstall_known_extensions": "false",
-    "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
-}
 _MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
 
 
@@ -90,40 +81,6 @@ class Load:
     reason: str | None = None
 
 
-@dataclass
-class _News:
-    """What transactions brought: spans that are new, and the traces that had some of them already."""
-
-    spans: list[SpanRow] = field(default_factory=list)
-    changed: set[str] = field(default_factory=set)
-
-    @property
-    def has_any(self) -> bool:
-        """Whether anything follows from it."""
-        return bool(self.spans or self.changed)
-
-    def trace_ids(self) -> set[str]:
-        """The traces that it is about."""
-        return self.changed.union(row.trace_id for row in self.spans)
-
-    def add(self, more: _News) -> None:
-        """What came since."""
-        self.changed |= more.changed
-        self.spans += more.spans
-        if len(self.spans) > _MOST_FRESH:  # so many are read from the store again sooner than kept
-            self.changed |= {row.trace_id for row in self.spans}
-            self.spans = []
-
-    def take(self, trace_ids: Sequence[str]) -> _News:
-        """Take out what is about these traces; of those that it knows nothing about, all is to be read."""
-        wanted = set(trace_ids)
-        taken = _News([row for row in self.spans if row.trace_id in wanted])
-        taken.changed = wanted - {row.trace_id for row in taken.spans} | (self.changed & wanted)
-        self.spans = [row for row in self.spans if row.trace_id not in wanted]
-        self.changed -= wanted
-        return taken
-
-
 class Store:
     """A DuckDB file with the relations that are documented as public; one thread writes, readers take cursors."""
 
@@ -134,7 +91,7 @@ class Store:
         self._file: FileIO | None = None
         self._continued = Continued()
         self._memory = Memory()
-        self._fresh = _News()
+        self._fresh = News()
         self._order = threading.Lock()
         """Held by a commit of spans for later, and while it is seen which of them there are."""
         self._readers: dict[int, duckdb.DuckDBPyConnection] = {}
@@ -149,7 +106,7 @@ class Store:
         """
         if read_only and not path.exists():
             raise StoreMissing(path)
-        con = _connect(path, read_only=read_only)
+        con = connect(path, read_only=read_only)
         store = cls(path, con, is_read_only=read_only)
         try:
             store._prepare(prices_file)
@@ -226,7 +183,7 @@ class Store:
         With `is_derived_later` what follows from the spans is left to `derive_pending`; that it is due is stored with
         them, in the same transaction.
         """
-        news = _News()
+        news = News()
         if is_derived_later:
             with self._order:
                 with self._transaction(forgets=False):
@@ -367,7 +324,7 @@ class Store:
         self._con.execute("delete from store_facts where name = ?", [name])
         self._con.execute("insert into store_facts values (?, ?)", [name, value])
 
-    def _append(self, batch: SpanBatch, load: Load, news: _News) -> Appended:
+    def _append(self, batch: SpanBatch, load: Load, news: News) -> Appended:
         unique = batch.unique()
         appended = self._insert(
             unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch), news
@@ -383,7 +340,7 @@ class Store:
             )
         return appended
 
-    def _insert(self, unique: SpanBatch, received: int, news: _News) -> Appended:
+    def _insert(self, unique: SpanBatch, received: int, news: News) -> Appended:
         """Store the spans; what changed by it joins `news`."""
         if not len(unique):
             return Appended(0, 0)
@@ -405,7 +362,7 @@ class Store:
         new = inserted - replaced
         return Appended(new, received - new)
 
-    def _go_on(self, con: duckdb.DuckDBPyConnection, news: _News) -> list[str]:
+    def _go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
         derived = pipeline.go_on(con, news.spans, self._continued, sorted(news.changed))
         attribution.attribute_sessions(con, derived.session_ids, self._memory, derived.growths)
         return derived.trace_ids
@@ -425,7 +382,7 @@ class Store:
             if progress is not None:
                 progress(total - len(pending), total)
         self._con.execute("delete from pending_traces")
-        self._fresh = _News()
+        self._fresh = News()
 
     def _forget(self) -> None:
         """What is known of sessions is what is stored of them: not so after a rollback, nor while all is made again."""
@@ -458,7 +415,7 @@ class Store:
 
     def _failure(self, error: Exception) -> StoreError | None:
         """What has become of the file; None where the error is about a statement, and the store is as it was."""
-        if _DAMAGED.search(str(error)):
+        if DAMAGED.search(str(error)):
             return StoreDamaged(self.path, str(error))
         if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError) or _UNWRITTEN.search(str(error)):
             return StoreFailed(self.path, str(error))
@@ -469,23 +426,6 @@ class Store:
         except duckdb.Error:
             return None
         return None
-
-
-def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-    try:
-        if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
-    except duckdb.Error as error:
-        text = str(error)
-        if "lock on file" in text:
-            holder = _PID.search(text)
-            raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
-        if _DAMAGED.search(text):
-            raise StoreDamaged(path, text) from error
-        raise StoreUnreadable(path, text) from error
-    except OSError as error:
-        raise StoreUnreadable(path, error.strerror or str(error)) from error
 
 
 def _count(result: duckdb.DuckDBPyConnection) -> int:

@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sessions_that_go_on import assert_whole, empty_stores, spans_of
 from simulator import Simulated
 from toolspend_ingest import Store
 from toolspend_ingest.attribution import densities
 from toolspend_ingest.attribution import run as attribution
-from toolspend_ingest.decode import decode
 from toolspend_ingest.spans import SpanBatch, SpanRow
 
 Simulate = Callable[[str, int], Simulated]
-Rows = dict[str, list[tuple[Any, ...]]]
 SHAPES = (
     "cached", "changing_tools", "compressed", "context_edits", "deferred_tools", "edited", "expiring", "flaky",
     "forked", "images", "multi_model", "resumed", "server_compaction", "subagents", "thinking", "web_search",
 )  # fmt: skip
-NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
-SETTLED = 8
-"""Requests after which sessions can be added to, here: simulated ones are short."""
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Store]]:
-    """Gives the one store without spans, of which nothing is known, where sessions settle early."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(densities, "ALL_EQUATIONS", SETTLED)
-        with Store.open(folder / "toolspend.duckdb", prices_file=folder / "none.toml") as store:
-
-            def empty() -> Store:
-                cursor = store.cursor()
-                for table in tables(store):
-                    cursor.execute(f"delete from {table}")
-                store.rederive()
-                return store
-
-            yield empty
-
-
-def tables(store: Store) -> list[str]:
-    found = store.cursor().execute("select table_name from duckdb_tables() where not temporary").fetchall()
-    return sorted({row[0] for row in found} - NOT_DERIVED)
-
-
-def derived(store: Store) -> Rows:
-    """All rows of the spans and of every table that follows from them, in an order of their own."""
-    cursor = store.cursor()
-    return {table: cursor.execute(f"select * from {table} order by all").fetchall() for table in tables(store)}
-
-
-def spans_of(session: Simulated) -> list[SpanRow]:
-    """The spans in the order in which they ended; a batch of tools ends after them."""
-    found = [span for payload in session.payloads for span in decode(payload, "protobuf").spans]
-    return sorted(found, key=lambda span: (span.ended_at, span.name == "execute_tools", span.span_id))
+stores = pytest.fixture(scope="module")(empty_stores)
 
 
 def load(store: Store, spans: Sequence[SpanRow]) -> None:
@@ -96,12 +58,6 @@ def test_what_is_added_is_what_all_of_it_gives(
         if dice.random() < 0.03:
             assert_whole(store)
     assert_whole(store)
-
-
-def assert_whole(store: Store) -> None:
-    found = derived(store)
-    store.rederive()
-    assert found == derived(store)
 
 
 @pytest.mark.parametrize("shape", ["cached", "forked", "thinking", "expiring"])

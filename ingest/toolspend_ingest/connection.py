@@ -1,0 +1,39 @@
+"""The one way in which a store's file is opened, and what it means where that fails."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from .errors import StoreDamaged, StoreLocked, StoreUnreadable
+
+DAMAGED: Final = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
+_PID = re.compile(r"\(PID (\d+)\)")
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "python_enable_replacements": "false",
+    # A file of another kind would have DuckDB fetch an extension for it.
+    "autoinstall_known_extensions": "false",
+    "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
+}
+
+
+def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection to the file at `path`. Raises StoreLocked, StoreDamaged and StoreUnreadable."""
+    try:
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
+    except duckdb.Error as error:
+        text = str(error)
+        if "lock on file" in text:
+            holder = _PID.search(text)
+            raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
+        if DAMAGED.search(text):
+            raise StoreDamaged(path, text) from error
+        raise StoreUnreadable(path, text) from error
+    except OSError as error:
+        raise StoreUnreadable(path, error.strerror or str(error)) from error
