@@ -15,7 +15,7 @@ SCREENS = "screens"
 ASSETS = Path(__file__).parent / "assets"
 LIVE_EVERY_S = 5
 # Streamlit shows a text that stands alone: what follows is no docstring. Pages that the filters apply to:
-FILTERED = {"Overview", "Tools", "Session"}
+FILTERED = {"Overview", "Tools", "Audit", "Session"}
 
 
 @st.fragment(run_every=LIVE_EVERY_S)

@@ -12,6 +12,7 @@ from toolspend_dashboard.theme import Palette
 
 _SERIES = (0, 2, 3, 4)
 """Not the second one: it reads as an error here."""
+_LEAST_BUCKETS = 24
 
 
 def arrivals(frame: pd.DataFrame, palette: Palette, *, bucket_s: int, height: int = 300) -> go.Figure:
@@ -32,6 +33,9 @@ def arrivals(frame: pd.DataFrame, palette: Palette, *, bucket_s: int, height: in
             hovertemplate=f"{label}: %{{customdata}}<extra></extra>",
         )
     figure.update_layout(barmode="stack", hovermode="x unified", height=height, showlegend=True, **layout(top=36))
-    figure.update_xaxes(showgrid=False, title=None)
+    last, bucket = frame["bucket_at"].max(), pd.Timedelta(seconds=bucket_s)
+    # One bar alone would be as wide as the chart, on an axis of fractions of a second.
+    first = min(frame["bucket_at"].min(), last - (_LEAST_BUCKETS - 1) * bucket)
+    figure.update_xaxes(showgrid=False, title=None, range=[first, last + bucket])
     figure.update_yaxes(title="Spans stored", rangemode="tozero", nticks=5, tickformat="~s")
     return figure

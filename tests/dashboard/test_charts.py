@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolspend_dashboard import charts, theme
+from toolspend_dashboard import charts, charts_health, theme
 from toolspend_dashboard.theme import DARK, LIGHT, Palette
 from toolspend_dashboard.waterfall import waterfall
 
@@ -221,3 +221,13 @@ def test_every_part_has_a_label_a_meaning_and_a_colour() -> None:
     """No part of the bill can turn up without its look."""
     assert set(theme.PARTS) == set(theme.PART_LABELS) == set(LIGHT.parts) == set(DARK.parts)
     assert set(theme.RATES) == set(theme.RATE_LABELS) == set(LIGHT.rates) == set(DARK.rates)
+
+
+def test_spans_of_one_minute_are_one_bar_among_others() -> None:
+    """A bar is as wide as its bucket, on an axis that has room for more."""
+    at = pd.Timestamp("2026-05-04 12:00")
+    frame = pd.DataFrame({"bucket_at": [at], "way": ["files"], "spans": [7]})
+    figure = charts_health.arrivals(frame, LIGHT, bucket_s=60)
+    first, last = figure.layout.xaxis.range
+    assert (pd.Timestamp(first), pd.Timestamp(last)) == (at - pd.Timedelta(minutes=23), at + pd.Timedelta(minutes=1))
+    assert figure.data[0].width < 60_000

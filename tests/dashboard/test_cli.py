@@ -31,6 +31,8 @@ REQUEST = {
     "gen_ai.usage.output_tokens": 100,
 }
 
+SAMPLES = Path(__file__).parents[2] / "sample_traces"
+
 
 def traffic() -> list[Made]:
     """One model request and the tool call after it."""
@@ -338,6 +340,15 @@ def test_verbose_shows_the_trace(home: Path, tmp_path: Path) -> None:
     """The line stays, with the trace before it."""
     shown = served.run_here(home, "ingest", tmp_path / "none.jsonl", "--verbose").stderr
     assert shown.startswith("Traceback") and "\ntoolspend: " in shown
+
+
+def test_the_demo_loads_every_sample_and_refuses_nothing(home: Path) -> None:
+    """What lies beside the stories is none."""
+    with served.up(home, "--no-browser", command_name="demo"):
+        log = served.run(home / "demo", "sql", "select source, refused from ingest_log", "-f", "json")
+    loads = json.loads(log.stdout)
+    assert {Path(row["source"]).name for row in loads} == {path.name for path in SAMPLES.glob("*.jsonl")}
+    assert not any(row["refused"] for row in loads)
 
 
 def test_the_demo_shows_samples_in_a_store_of_its_own(home: Path, tmp_path: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_filter_goes_into_the_url_and_stays_on_other_pages(page: Page, sample_
     assert app.query_params["model"] == "claude-haiku-4-5"
     app.switch_page("screens/tools.py").run()
     assert app.selectbox(key="model").value == "claude-haiku-4-5"
+    app.switch_page("screens/audit.py").run()
+    assert app.selectbox(key="model").value == "claude-haiku-4-5"
     assert app.query_params["model"] == "claude-haiku-4-5"
 
 

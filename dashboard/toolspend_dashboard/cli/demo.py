@@ -56,5 +56,7 @@ def demo(
     for old in (path, path.with_name(f"{path.name}.wal")):
         old.unlink(missing_ok=True)
     with Store.open(path) as store:
-        load(store, [folder], show_progress=sys.stderr.isatty())
+        # Beside the stories lie other files: of what they were made with, and agents that make more.
+        paths = [folder] if traces else sorted(folder.glob("*.jsonl"))
+        load(store, paths, show_progress=sys.stderr.isatty())
     up(port=port, otlp_port=otlp_port, grpc_port=grpc_port, db=path, open_browser=open_browser, verbose=verbose)
