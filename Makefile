@@ -6,7 +6,7 @@ OLD := .venv-old-sdk
 LOWEST := .venv-lowest
 STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
-PARALLEL := -n auto --dist loadfile
+PARALLEL := -n auto --dist loadfile --max-worker-restart 2
 
 .PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples selection compression clean
 
