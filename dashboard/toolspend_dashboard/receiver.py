@@ -101,7 +101,7 @@ def _accepted(signal: Signal, taken: Taken, media: Media) -> Response:
 def _failed(status: int, message: str, media: Media, retry_after_s: int = RETRY_AFTER_S) -> Response:
     """A google.rpc.Status, as the protocol asks; the retryable one says when.
 
-    Pressure is a 503 too, never a 429: one answer that every exporter tries again at is enough.
+    Pressure is a 503 too, never a 429: the protocol has both tried again, so one answer does.
     """
     headers = {"retry-after": str(retry_after_s)} if status == 503 else {}
     code = _CODES[status]

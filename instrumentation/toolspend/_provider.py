@@ -18,6 +18,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import TraceFlags
 
 from . import _session, _stats, _version
 from . import attributes as at
@@ -63,9 +64,8 @@ class SessionProcessor(SpanProcessor):
                 if found.tags:
                     values[at.SESSION_TAGS] = found.tags
                 span.set_attributes(values)
-            watch = context.get(_WATCH)
-            if watch is not None and _is_model_request(span):
-                cast("Watch", watch).has_model_call = True
+            if _WATCH in context and _is_model_request(span):
+                cast("Watch", context[_WATCH]).has_model_call = True
         except Exception as error:
             failed("session", error)
 
@@ -106,7 +106,7 @@ class Outlet(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Runs as each span ends."""
         batches, context = self._batches, span.context
-        if batches is None or context is None or not context.trace_flags.sampled:
+        if batches is None or context is None or not context.trace_flags & TraceFlags.SAMPLED:
             return
         with self._lock:
             is_full = self._waiting >= _MAX_WAITING

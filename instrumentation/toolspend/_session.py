@@ -83,4 +83,5 @@ def current(context: Context | None = None) -> Session | None:
     """The session of `context`, or of the running code."""
     # A context is a dict. OpenTelemetry's way to read it costs a microsecond more, on the way of every span.
     found = otel_context.get_current() if context is None else context
-    return cast("Session | None", found.get(_KEY))
+    session: Session | None = found.get(_KEY)  # type: ignore[assignment]
+    return session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import duckdb
 import numpy as np
@@ -52,7 +53,15 @@ def _fixed(contexts: Contexts, ratios: np.ndarray, *, has_media: bool) -> Shares
     densities.message[:], densities.answer[:] = 0, 0
     zeros = np.zeros(len(prompts), dtype=np.int64)
     elements = np.rint(sizes[contexts.pool] * m.MICRO).astype(np.int64)
-    return Shares(densities, elements, np.full(len(contexts.pool), m.RECONCILED), zeros, zeros, zeros)
+    return replace(
+        share(contexts),
+        densities=densities,
+        elements=elements,
+        bases=np.full(len(contexts.pool), m.RECONCILED),
+        hidden=zeros,
+        message=zeros,
+        residual=zeros,
+    )
 
 
 def ledger_with(con: duckdb.DuckDBPyConnection, session_id: str, estimator: Estimator) -> Sequence[TruthRow]:

@@ -16,7 +16,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from .. import attributes as at
 from .definitions import definition_log
@@ -36,10 +36,6 @@ _MANY_NEW: Final = 8
 """More new segments than a turn usually adds: worth a look whether an edited conversation has most of them."""
 
 
-_Answer: TypeAlias = tuple[Tip, int, Sequence[Row]]
-"""Whose answer, its fingerprint as a message, and its segments."""
-
-
 class Chains:
     """All conversations that this process remembers. Safe for threads; every method takes the lock briefly."""
 
@@ -50,7 +46,8 @@ class Chains:
         self._used: OrderedDict[int, Chain] = OrderedDict()
         self._segments = 0
         self._calls: OrderedDict[str, str] = OrderedDict()
-        self._answers: OrderedDict[str, _Answer] = OrderedDict()
+        self._answers: OrderedDict[str, tuple[Tip, int]] = OrderedDict()
+        """Whose answer the message of an id is, and its fingerprint."""
         self._heads: list[Head] = []
         self._wires = Wires()
         self._unclaimed: dict[str, deque[str]] = {}
@@ -97,7 +94,7 @@ class Chains:
         here: one that goes on keeps the id that it began with (`tip.conversation_id`). `sent` is the JSON of `body`,
         where it is at hand: what it shows to be known is not looked at again.
         """
-        previous, scoped = _continued(body), hash(scope)
+        previous, scoped = _continued(body) if "thread" in body else None, hash(scope)
         with self._lock:
             answer = None if previous is None else self._answers.get(previous)
             is_partial = previous is not None and (answer is None or answer[0].is_partial)
@@ -121,14 +118,14 @@ class Chains:
                 conversation_id = self._conversation_in(prompt.messages) or conversation_id
             elif not (prompt.size == base.count == shared and _is_opening(prompt.messages)):
                 conversation_id = base.conversation_id
-            chain, copied = self._extend(base, shared, prompt, answer)
+            chain, copied = self._extend(base, shared, prompt)
             tip = Tip(chain, prompt.size, prompt.last, head, span_id, conversation_id, is_partial)
             if prompt.size:
                 chain.keys.append(prompt.last)
                 self._tips[prompt.last] = self._roots[chain.places[1]] = tip
             if wire is not None and prompt.size:
                 self._wires.remember(tip, body, wire, prompt.marked)
-            attributes = {} if is_partial else self._evidence(tip, base, copied, prompt, body)
+            attributes = {} if is_partial else _evidence(tip, base, copied, prompt, body)
             is_new = head.sent_generation != definition_log.generation
             if has_definitions and is_new and (unsent := head.unsent_definitions()) is not None:
                 attributes[at.TOOL_DEFINITIONS] = unsent
@@ -147,13 +144,14 @@ class Chains:
         with self._lock:
             key = hash((tip.key, message_print))
             self._tips[key] = tip
+            tip.answer = (message_print, answer)
             tip.chain.keys.append(key)
             tip.chain.tools_by_call.update(calls)
             for call_id, tool in calls.items():
                 self._calls[call_id] = tip.conversation_id
                 self._unclaimed.setdefault(tool, deque(maxlen=_MAX_UNCLAIMED)).append(call_id)
             if message_id is not None:
-                self._answers[message_id] = (tip, message_print, answer)
+                self._answers[message_id] = (tip, message_print)
             while len(self._calls) > _MAX_CALLS:
                 self._calls.popitem(last=False)
             while len(self._answers) > MAX_CHAINS:
@@ -190,8 +188,9 @@ class Chains:
     def _find_base(self, prompt: Prompt) -> tuple[Tip | None, int]:
         """The request to build on, and how many leading messages both have (more than its own with its answer)."""
         base, shared = None, 0
+        tips = self._tips
         for count in range(prompt.size, 0, -1):
-            if (tip := self._tips.get(prompt.place(count))) is not None:
+            if (tip := tips.get(prompt.place(count))) is not None:
                 base, shared = tip, count
                 break
         if prompt.size - shared > _MANY_NEW and (latest := self._roots.get(prompt.place(1))) is not None:
@@ -211,7 +210,7 @@ class Chains:
                     return self._calls.get(str(block.get("id")))
         return None
 
-    def _extend(self, base: Tip | None, shared: int, prompt: Prompt, answer: _Answer | None) -> tuple[Chain, int]:
+    def _extend(self, base: Tip | None, shared: int, prompt: Prompt) -> tuple[Chain, int]:
         """The chain that has the prompt, and how many of its segments are copied from the base's beginning."""
         copied = 0 if base is None else min(shared, base.count)
         known: dict[int, Segment] = {}
@@ -226,44 +225,17 @@ class Chains:
                     chain.append(prompt.print(index), prompt.place(index + 1), base.chain.rows(index))
                 known = base.chain.segments_by_print(base.chain.bounds[copied], base.length)
         before = 0 if base is None or chain is not base.chain else len(chain.texts)
+        answer = None if base is None or copied < base.count else base.answer
         for index in range(copied, prompt.size):
-            if answer is not None and index == copied:
-                said = answer[2]
+            print_ = prompt.print(index)
+            if answer is not None and index == copied and print_ == answer[0]:
+                said = answer[1]  # described when it came
             else:
                 said = rows(prompt.messages[index], chain.tools_by_call, known)
-            chain.append(prompt.print(index), prompt.place(index + 1), said)
+            chain.append(print_, prompt.place(index + 1), said)
         self._segments += len(chain.texts) - before
         self._used.move_to_end(id(chain))
         return chain, chain.bounds[copied]
-
-    def _evidence(
-        self, tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        head, chain = tip.head, tip.chain
-        offset = len(head.texts)
-        total = offset + tip.length
-        if base is None:
-            delta = head.texts + chain.texts[copied : tip.length]
-        else:
-            delta = head_delta(head, base.head) + message_delta(tip, base, copied)
-        attributes: dict[str, Any] = {
-            at.CONTEXT_DELTA: "[" + ",".join(delta) + "]",
-            at.CONTEXT_SEGMENTS: total,
-            at.CONTEXT_CHARS: head.chars + chain.totals[tip.length],
-        }
-        if base is not None:
-            attributes[at.CONTEXT_BASE] = base.span_id
-            if restated := restate(tip, copied):
-                attributes[at.CONTEXT_RESTATED] = restated
-        marks = list(head.marks)
-        for index in prompt.marked:
-            first = offset + chain.bounds[index]
-            marks.extend((first + place, ttl) for place, ttl in marks_of(prompt.messages[index]))
-        if "cache_control" in body:
-            mark(marks, total - 1, body)  # at the top level it caches the whole prompt
-        if marks:
-            attributes[at.CONTEXT_CACHE_MARKS] = json.dumps(marks, separators=(",", ":"))
-        return attributes
 
     def _forget_old(self) -> None:
         while self._used and (len(self._used) > MAX_CHAINS or self._segments > MAX_SEGMENTS):
@@ -276,6 +248,35 @@ class Chains:
             root = chain.places[1] if chain.messages else 0
             if (tip := self._roots.get(root)) is not None and tip.chain is chain:
                 del self._roots[root]
+
+
+def _evidence(tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Mapping[str, Any]) -> dict[str, Any]:
+    head, chain = tip.head, tip.chain
+    offset = len(head.texts)
+    length = tip.length
+    total = offset + length
+    if base is None:
+        delta = head.texts + chain.texts[copied:length]
+    else:
+        delta = head_delta(head, base.head) + message_delta(tip, base, copied)
+    attributes: dict[str, Any] = {
+        at.CONTEXT_DELTA: "[" + ",".join(delta) + "]",
+        at.CONTEXT_SEGMENTS: total,
+        at.CONTEXT_CHARS: head.chars + chain.totals[length],
+    }
+    if base is not None:
+        attributes[at.CONTEXT_BASE] = base.span_id
+        if restated := restate(tip, copied):
+            attributes[at.CONTEXT_RESTATED] = restated
+    marks = list(head.marks)
+    for index in prompt.marked:
+        first = offset + chain.bounds[index]
+        marks.extend((first + place, ttl) for place, ttl in marks_of(prompt.messages[index]))
+    if "cache_control" in body:
+        mark(marks, total - 1, body)  # at the top level it caches the whole prompt
+    if marks:
+        attributes[at.CONTEXT_CACHE_MARKS] = json.dumps(marks, separators=(",", ":"))
+    return attributes
 
 
 def _continued(body: Mapping[str, Any]) -> str | None:

@@ -43,10 +43,12 @@ class Chain:
 
     def append(self, message_print: int, place: int, rows: Sequence[Row]) -> None:
         """Adds a message and its segments, each with its fingerprint. `place` stands for all messages up to it."""
+        total = self.totals[-1]
         for print_, text, chars in rows:
             self.prints.append(print_)
             self.texts.append(text)
-            self.totals.append(self.totals[-1] + chars)
+            total += chars
+            self.totals.append(total)
         self.messages.append(message_print)
         self.places.append(place)
         self.bounds.append(len(self.texts))
@@ -72,7 +74,7 @@ class Tip:
     `is_partial`: the provider holds a beginning of the prompt that this process has not seen.
     """
 
-    __slots__ = ("chain", "conversation_id", "count", "head", "is_partial", "key", "span_id")
+    __slots__ = ("answer", "chain", "conversation_id", "count", "head", "is_partial", "key", "span_id")
 
     def __init__(
         self, chain: Chain, count: int, key: int, head: Head, span_id: str, conversation_id: str, is_partial: bool
@@ -84,6 +86,8 @@ class Tip:
         self.span_id = span_id
         self.conversation_id = conversation_id
         self.is_partial = is_partial
+        self.answer: tuple[int, Sequence[Row]] | None = None
+        """The answer, once it is there: its fingerprint as a message, and its segments."""
 
     @property
     def length(self) -> int:

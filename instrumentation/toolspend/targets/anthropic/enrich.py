@@ -35,39 +35,42 @@ def patch(patches: Patches, base: Any) -> None:
 
     def around(original: Callable[..., None]) -> Callable[..., None]:
         def finish(*args: Any, **kwargs: Any) -> None:
-            tip: Tip | None = None
+            unread: Tip | None = None
             span: Any = None
             result: Any = None
             try:
                 client, span, result = args
                 if result.options.span_name == _CREATE and span.is_recording():
-                    tip = _describe(client, span, result)
+                    unread = _describe(client, span, result)
             except Exception as error:
                 failed("anthropic.response", error)
             original(*args, **kwargs)
-            if tip is not None and result.error is None:
+            if unread is not None:
                 with guarded("anthropic.stream"):
-                    _observe(result.response, span, tip)
+                    _observe(result.response, span, unread)
 
         return finish
 
     patches.replace(base, "finish_api_call_span", around)
 
 
-def _describe(client: Any, span: Span, result: Any) -> Tip:
+def _describe(client: Any, span: Span, result: Any) -> Tip | None:
+    """Puts the evidence of a call on its span. Gives where its request stands while its answer is still to be read."""
     body = result.options.json_data
     # A few messages are looked at sooner than asked for.
     is_long = "tools" in body or len(body.get("messages") or ()) > _FEW
     attributes, tip = request_attributes(body, span, _sent(client, result.response) if is_long else None)
+    is_unread = result.error is None
     try:
-        if result.error is None and (message := response_body(result.data)) is not None:
+        if is_unread and (message := response_body(result.data)) is not None:
+            is_unread = False
             attributes.update(response_attributes(message, tip))
     except Exception as error:
         failed("anthropic.response", error)
     if not _has_conversation(span):
         attributes[at.CONVERSATION_ID] = tip.conversation_id
     span.set_attributes(attributes)
-    return tip
+    return tip if is_unread else None
 
 
 @lru_cache(maxsize=64)
