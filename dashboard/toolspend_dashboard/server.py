@@ -46,7 +46,8 @@ __all__ = ["Backend", "Options", "create_app", "current_store", "open_backend", 
 
 SCRIPT = Path(__file__).with_name("app.py")
 WARM = ("pandas", "plotly.graph_objects", "toolspend_dashboard.data", "toolspend_dashboard.charts")
-"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame."""
+"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame. pandas
+comes before plotly, here and on the pages: DuckDB imports it too, in its threads, and plotly would take it half made."""
 SHUTDOWN_S = 3
 
 _log = logging.getLogger("toolspend")
@@ -115,9 +116,6 @@ def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
         if running is not None:
             raise AlreadyRunning(db, running.url, running.pid) from error
         raise
-    # Before any thread: DuckDB imports it when it first reads or gives columns, and plotly, imported for the pages at
-    # the same time, then takes it half made.
-    importlib.import_module("pandas")
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
     watcher.start()
