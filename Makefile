@@ -8,7 +8,10 @@ STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
 PARALLEL := -n auto --dist loadfile --max-worker-restart 2
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak samples selection compression clean
+FUZZED := protobuf document lines file logs metrics body
+FUZZ_SECONDS ?= 3600
+
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak fuzz samples selection compression clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -60,6 +63,10 @@ bench: $(STAMP) ## the figures of the README
 soak: $(STAMP) ## the server killed a hundred times under load, and its disk filled and emptied
 	$(BIN)/python tests/soak/kills.py 100
 	$(BIN)/python tests/soak/disk.py 10
+
+fuzz: $(STAMP) ## inputs that break what reads them are looked for, FUZZ_SECONDS for each reader, all at once
+	$(BIN)/python -m pip install --quiet --group fuzz
+	printf '%s\n' $(FUZZED) | xargs -P 0 -I '{}' $(BIN)/python tests/fuzz/run.py '{}' --seconds $(FUZZ_SECONDS)
 
 bench-receive: $(STAMP) ## what the receiver takes
 	$(BIN)/python tests/bench/receive.py

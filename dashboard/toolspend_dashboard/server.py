@@ -46,8 +46,10 @@ __all__ = ["Backend", "Options", "create_app", "current_store", "open_backend", 
 
 SCRIPT = Path(__file__).with_name("app.py")
 WARM = ("pandas", "plotly.graph_objects", "toolspend_dashboard.data", "toolspend_dashboard.charts")
-"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame. pandas
-comes before plotly, here and on the pages: DuckDB imports it too, in its threads, and plotly would take it half made."""
+"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame.
+
+pandas comes before plotly, here and on the pages: DuckDB imports it in its threads, and plotly would take it half made.
+"""
 SHUTDOWN_S = 3
 
 _log = logging.getLogger("toolspend")

@@ -22,7 +22,7 @@ from .otlp_values import (
 )
 from .spans import SpanRow
 
-_MISSHAPEN = (TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+_MISSHAPEN = (TypeError, ValueError, AttributeError, LookupError, OverflowError, RecursionError)
 _DECODER = json.JSONDecoder()
 # The owner of spans, the first span of a list, or a span by its first field; a link to a span has no name.
 _LANDMARK = re.compile(
@@ -177,7 +177,7 @@ def attributes(pairs: object) -> dict[str, Any]:
         return {str(key): _number(value) for key, value in pairs.items()}
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):
         raise BadSpan("attributes are not a list")
-    return {str(pair["key"]): _plain(pair.get("value")) for pair in pairs}
+    return {str(pair.get("key", "")): _plain(pair.get("value")) for pair in pairs}
 
 
 def _plain(value: object) -> Any:
