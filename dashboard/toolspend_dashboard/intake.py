@@ -52,13 +52,18 @@ _SUFFIXES = {"protobuf": ".pb", "json": ".json"}
 
 @dataclass(slots=True)
 class Count:
-    """What came of one signal since the server started; `skipped` counts payloads that hold nothing to store."""
+    """What came of one signal since the server started.
+
+    `skipped` counts payloads that hold nothing to store; `passed_over` the log records and metrics, of any payload,
+    that say nothing of the bill.
+    """
 
     requests: int = 0
     bytes: int = 0
     spans: int = 0
     refused: int = 0
     skipped: int = 0
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ class Intake:
             count.spans += len(decoded.spans)
             count.refused += refused
             count.skipped += decoded.skipped
+            count.passed_over += decoded.passed_over.total()
         return Taken(done, refused, reason, is_empty=bool(refused and not len(decoded.spans)))
 
     def refuse(self, body: bytes, source: str, suffix: str, reason: str) -> None:

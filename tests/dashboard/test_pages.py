@@ -341,7 +341,7 @@ def test_health_says_first_that_nothing_can_be_stored(page: Page, sample_store: 
         "disk_free_bytes": 100,
         "pruned_spans": 7,
         "turned_away": 3,
-        "received": {"logs": {"requests": 4, "bytes": 9, "spans": 0, "refused": 0, "skipped": 4}},
+        "received": {"logs": {"requests": 4, "bytes": 9, "spans": 0, "refused": 0, "skipped": 4, "passed_over": 9}},
     }
     state.set_status(lambda: status)
     try:
@@ -353,7 +353,7 @@ def test_health_says_first_that_nothing_can_be_stored(page: Page, sample_store: 
     assert (shown["Waiting"], shown["On disk"]) == ("3.00 KiB", "5.00 MiB")
     assert "3 requests told to come again later" in said(app)
     signals = next(table.value for table in app.dataframe if "Signal" in table.value)
-    assert signals[["Signal", "Skipped"]].to_numpy().tolist() == [["Logs", 4]]
+    assert signals[["Signal", "Nothing to store", "Records passed over"]].to_numpy().tolist() == [["Logs", 4, 9]]
 
 
 def test_a_store_that_cannot_be_read_is_one_line(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
