@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import queries, snapshot, state, tool_audit
+from toolspend_dashboard import queries, snapshot, state
 from toolspend_dashboard.queries import Filters
 from toolspend_dashboard.state import current_store
 from toolspend_ingest import sandbox
+
+if TYPE_CHECKING:
+    from toolspend_dashboard import tool_audit
 
 TTL_S = 300
 """Answers are kept this long for one state of the store; a change of the store asks anew at once."""
@@ -121,6 +124,9 @@ def _revision(path: str) -> Revision:
 @st.cache_data(ttl=TTL_S, max_entries=MAX_ANSWERS // 10, show_spinner=False)
 def _audit(revision: Revision, values: tuple[tuple[str, Any], ...]) -> tool_audit.Audit:
     del revision  # part of the key
+    # It brings all of the tool layer, for which the first page would wait.
+    from toolspend_dashboard import tool_audit
+
     return state.read(lambda cursor: tool_audit.of_store(lambda name: queries.run(cursor, name, **dict(values))))
 
 

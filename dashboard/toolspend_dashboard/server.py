@@ -45,7 +45,15 @@ from .writer import Writer
 __all__ = ["Backend", "Options", "create_app", "current_store", "open_backend", "serve"]
 
 SCRIPT = Path(__file__).with_name("app.py")
-WARM = ("pandas", "plotly.graph_objects", "toolspend_dashboard.data", "toolspend_dashboard.charts")
+WARM = (
+    "pandas",
+    "plotly.graph_objects",
+    "toolspend_dashboard.data",
+    "toolspend_dashboard.charts",
+    "toolspend_dashboard.components",
+    "toolspend_dashboard.findings",
+    "PIL.Image",
+)
 """What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame.
 
 pandas comes before plotly, here and on the pages: DuckDB imports it in its threads, and plotly would take it half made.

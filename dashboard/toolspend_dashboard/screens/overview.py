@@ -21,9 +21,6 @@ ledger = data.ask("ledger", filters, bucket_s=bucket_s)
 tools = data.ask("tools", filters)
 calls = data.ask("calls_over_time", filters, bucket_s=bucket_s)
 bases = data.ask("bases", filters)
-uncached = data.ask("uncached", filters).iloc[0]
-compressions = data.ask("compressions", filters)
-breaks = data.ask("cache_breaks", filters)
 
 
 def over_time(frame: pd.DataFrame, measure: str) -> list[float] | None:
@@ -198,6 +195,10 @@ if sentence:
     st.markdown(f"### {markdown(sentence)}")
 tiles()
 components.coverage(totals, bases)
+# Asked once the figures above are on their way.
+uncached = data.ask("uncached", filters).iloc[0]
+compressions = data.ask("compressions", filters)
+breaks = data.ask("cache_breaks", filters)
 over_time_and_actions()
 paretos()
 bill_and_sessions()
