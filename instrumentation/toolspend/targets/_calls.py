@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import threading
-from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, cast
@@ -26,10 +25,9 @@ from .._config import config
 from .._guard import guarded, record_failure
 from ..evidence.definitions import canonical
 from . import _tools
+from ._errors import error_type
 from ._tools import ToolInfo
 
-CANCELLED: Final = "cancelled"
-TIMEOUT: Final = "timeout"
 _BATCH: Final = otel_context.create_key("toolspend.batch")
 _CALL: Final = otel_context.create_key("toolspend.call")
 
@@ -300,13 +298,6 @@ def _settle(call: Call, ended_ns: int, result: object, chars: int | None, error:
         call.returned(ended_ns, id(result), chars)
     else:
         call.raised(ended_ns, error)
-
-
-def error_type(error: BaseException) -> str:
-    """`error.type` of an exception: its class, "cancelled" or "timeout"."""
-    if isinstance(error, CancelledError):
-        return CANCELLED
-    return TIMEOUT if isinstance(error, TimeoutError) else type(error).__qualname__
 
 
 def run(info: ToolInfo, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from .. import attributes as at
 from .._guard import guarded
 from . import _calls, _named, _tools
 from ._calls import Call
+from ._errors import error_type
 
 _METHODS: Final = ("compress_tool_result", "compress", "compress_result")
 
@@ -138,7 +139,7 @@ def _describe(begun: _Compression, wrapped: Callable[..., Any], result: object, 
     span = begun.span
     span.set_attribute(at.COMPRESSION_HAS_MODEL_CALL, begun.watch.has_model_call)
     if error is not None:
-        span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
+        span.set_attribute(at.ERROR_TYPE, error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     else:
         chars = _tools.raw_chars(getattr(result, "text", result))

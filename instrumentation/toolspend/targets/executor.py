@@ -19,13 +19,12 @@ from .. import attributes as at
 from .._clock import now_ns
 from .._config import config
 from .._guard import guarded
-from . import _calls, _named, _tools, registry
+from . import _named, _tools, registry
 from ._calls import Batch, Call
+from ._errors import error_type
 
 _METHODS: Final = ("execute_tool_calls", "execute_tool_calls_parallel", "execute", "run")
 _LIMITS: Final = ("max_concurrency", "concurrency", "max_workers", "max_parallel")
-_UNKNOWN: Final = "unknown_tool"
-_FAILED: Final = "tool_error"
 
 _replaced = _named.Replaced("executor", _METHODS)
 
@@ -104,7 +103,7 @@ def _begin(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str,
         if known is not None:
             call.info = known.get(call.name)
             call.is_known = call.info is not None
-            call.error_type = None if call.is_known else _UNKNOWN
+            call.error_type = None if call.is_known else at.ERROR_UNKNOWN_TOOL
     return batch
 
 
@@ -157,7 +156,7 @@ def _end(batch: Batch, result: object, error: BaseException | None) -> None:
     span = batch.span
     span.set_attributes({at.BATCH_FAILED: failed, at.BATCH_WALL_MS: (ended_ns - batch.started_ns) / 1e6})
     if error is not None:
-        span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
+        span.set_attribute(at.ERROR_TYPE, error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     span.end(ended_ns)
 
@@ -165,16 +164,22 @@ def _end(batch: Batch, result: object, error: BaseException | None) -> None:
 def _judge(call: Call, block: Any, error: BaseException | None) -> None:
     """Settles how `call` ended, by its handler, by its result block, and by the executor's own exception."""
     is_unfinished = call.attempts > 0 and (call.ended_ns is None or call.runs > 0)
+    said = getattr(block, "error_type", None)
     if error is not None:
         if is_unfinished or (call.attempts == 0 and call.error_type is None):
-            call.error_type = _calls.error_type(error)
+            call.error_type = error_type(error)
         return
-    if is_unfinished or call.error_type == _calls.CANCELLED:
-        call.error_type = _calls.TIMEOUT
+    if isinstance(said, str):
+        # The executor's own word: it knows why it did not run a call, or gave it up.
+        call.error_type = said
+        if call.is_known is False and said != at.ERROR_UNKNOWN_TOOL:
+            call.is_known = None  # an alias
+    elif is_unfinished or call.error_type == at.ERROR_CANCELLED:
+        call.error_type = at.ERROR_TIMEOUT
     elif call.error_type is None:
         is_error = block is not None and _tools.read(block, "is_error") is True
         if is_error or (block is None and call.attempts == 0):
-            call.error_type = _FAILED
+            call.error_type = at.ERROR_TOOL
 
 
 def _blocks(calls: list[Call], result: object) -> dict[str, Any]:

@@ -9,7 +9,7 @@ sessions of 2.x, emit none: then the `execute_tool` span is ours. Within a tool 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -27,6 +27,7 @@ from .._config import config
 from .._guard import guarded
 from ..evidence.definitions import canonical
 from . import _calls, _tools, _wrapping
+from ._errors import error_type
 from ._tools import ToolInfo
 from ._wrapping import Restore
 
@@ -191,7 +192,7 @@ def _describe(span: Span, info: ToolInfo, arguments: object, *, is_tool: bool) -
 def _conclude(span: Span, result: Any, error: BaseException | None) -> None:
     if error is not None:
         code = getattr(getattr(error, "error", error), "code", None)
-        span.set_attribute(at.ERROR_TYPE, str(code) if isinstance(code, int) else _calls.error_type(error))
+        span.set_attribute(at.ERROR_TYPE, str(code) if isinstance(code, int) else error_type(error))
         span.set_status(Status(StatusCode.ERROR, config().content(str(error))))
         return
     blocks = _tools.read(result, "content")
@@ -202,8 +203,15 @@ def _conclude(span: Span, result: Any, error: BaseException | None) -> None:
         if content is not None:
             span.set_attribute(at.TOOL_RESULT, content)
     if _tools.read(result, "is_error", "isError") is True:
-        span.set_attribute(at.ERROR_TYPE, "tool_error")
+        span.set_attribute(at.ERROR_TYPE, _told(result))
         span.set_status(Status(StatusCode.ERROR))
+
+
+def _told(result: Any) -> str:
+    """What a server made with the toolkit calls its failure; of others no more is known than that there is one."""
+    meta = _tools.read(result, "meta", "_meta")
+    said = meta.get(at.MCP_ERROR_TYPE) if isinstance(meta, Mapping) else None
+    return said if isinstance(said, str) and said in at.CALL_ERRORS else at.ERROR_TOOL
 
 
 def _text(blocks: list[Any]) -> str:

@@ -17,6 +17,7 @@ from .. import attributes as at
 from .._guard import guarded, record_failure
 from ..evidence.definitions import definition_log
 from . import _calls, _named, _tools, _wrapping
+from ._errors import error_type
 from ._tools import ToolInfo
 from ._wrapping import Restore, Wrapped
 
@@ -265,7 +266,7 @@ def _end(watched: _Registry, span: Span | None, selected: object, error: BaseExc
     if span is None:
         return
     if error is not None:
-        span.set_attribute(at.ERROR_TYPE, _calls.error_type(error))
+        span.set_attribute(at.ERROR_TYPE, error_type(error))
         span.set_status(Status(StatusCode.ERROR))
     else:
         offered = (
@@ -286,4 +287,7 @@ def _end(watched: _Registry, span: Span | None, selected: object, error: BaseExc
                 ),
             }
         )
+        is_unsure = getattr(selected, "is_unsure", None)
+        if isinstance(is_unsure, bool):
+            span.set_attribute(at.SELECTION_IS_UNSURE, is_unsure)
     span.end()

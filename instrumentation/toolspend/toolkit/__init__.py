@@ -5,6 +5,8 @@ Every part has the shape that `toolspend.instrument` knows, so that an agent can
 
 from __future__ import annotations
 
+from ..targets._errors import ToolError
+from ._content import ToolResult
 from ._threads import is_cancelled
 from .audit import audit
 from .compressor import Compression, ResultStore, compress_tool_result, fetch_result_tool
@@ -12,7 +14,7 @@ from .executor import Retries, execute_tool_calls
 from .plan import Plan, Step
 from .registry import ToolRegistry
 from .selection import Selection
-from .tool import Tool, ToolError
+from .tool import Tool
 from .tracker import Budget, Tracker
 from .versions import ToolVersions, VersionedTools
 
@@ -27,6 +29,7 @@ __all__ = [
     "Tool",
     "ToolError",
     "ToolRegistry",
+    "ToolResult",
     "ToolVersions",
     "Tracker",
     "VersionedTools",

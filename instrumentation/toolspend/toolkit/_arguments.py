@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from .. import attributes as at
+
 _MOST_SCHEMAS: Final = 1_024
 _MOST_SAID: Final = 5
 _INSTALL: Final = "pip install 'toolspend[toolkit]'"
@@ -28,7 +30,11 @@ def require() -> Any:
 
 
 class BadArguments(Exception):
-    """What is wrong with the arguments, in words for the model."""
+    """What is wrong with the arguments, or with the schema that they are held against, in words for the model."""
+
+    def __init__(self, said: str, error_type: str = at.ERROR_INVALID_ARGUMENTS) -> None:
+        super().__init__(said)
+        self.error_type = error_type
 
 
 def checked(arguments: object, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +86,8 @@ def _validator(schema: Mapping[str, Any]) -> Any:
     except ValueError as error:
         raise BadArguments(
             "This tool cannot be called: its schema is not valid, and only its author can mend that "
-            f"({str(error).splitlines()[0]})."
+            f"({str(error).splitlines()[0]}).",
+            at.ERROR_INVALID_SCHEMA,
         ) from None
     _validators[id(schema)] = (schema, made)
     if len(_validators) > _MOST_SCHEMAS:

@@ -8,6 +8,21 @@ from typing import Any, Final, TypeAlias
 
 Content: TypeAlias = "str | list[dict[str, Any]]"
 
+
+class ToolResult(dict[str, Any]):
+    """A `tool_result` block, and beside what is sent `error_type`: why the call failed, or None.
+
+    `attributes.CALL_ERRORS` has the names; an exception of the handler's is told by its class.
+    """
+
+    error_type: str | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the call failed."""
+        return self.get("is_error") is True
+
+
 _BLOCK_TYPES: Final = frozenset({"text", "image", "document", "search_result", "tool_reference"})
 
 

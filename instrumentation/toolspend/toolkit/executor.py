@@ -10,21 +10,21 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .. import attributes as at
 from .._guard import logger
 from ..evidence.weight import weigh
 from ..targets import _calls
+from ..targets._errors import ToolError, error_type
 from ..targets.executor import _around
 from . import _shapes, _threads
 from ._arguments import BadArguments, checked, require
 from ._born import traced
-from ._content import Content, content_of, text_of
+from ._content import Content, ToolResult, content_of, text_of
 from .compressor import compress_tool_result
-from .tool import ToolError
 
 if TYPE_CHECKING:
     from .tracker import Tracker
 
-Block: TypeAlias = dict[str, Any]
 Compressor: TypeAlias = "Callable[..., str | Awaitable[str]]"
 
 GRACE_S: Final = 1.0
@@ -77,8 +77,8 @@ class Work:
     name: str
     input: object
     ready: Callable[[], Awaitable[Content | None]] | None = None
-    """Awaited before it starts: what it returns answers the call in place of its handler."""
-    block: Block | None = None
+    """Awaited before it starts: what it returns answers the call, which failed, in place of its handler."""
+    block: ToolResult | None = None
     attempts: int = 0
     started_s: float | None = None
     duration_ms: float = 0.0
@@ -104,12 +104,13 @@ async def execute_tool_calls(
     max_result_tokens: int | None = None,
     compressor: Compressor = compress_tool_result,
     tracker: Tracker | None = None,
-) -> list[Block]:
+) -> list[ToolResult]:
     """Runs the `tool_use` blocks at once and returns their `tool_result` blocks in the same order.
 
     At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` or the tool says. A call has
     `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
-    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it. Results
+    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it; its
+    `error_type`, which is not sent, says why it failed (`attributes.CALL_ERRORS`, or an exception's class). Results
     beyond `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says
     so.
 
@@ -119,7 +120,7 @@ async def execute_tool_calls(
     options = Options(max_concurrency, timeout_s, max_per_tool, retries, max_result_tokens, compressor, tracker)
     works = [Work(each.id, each.name, each.input) for each in map(_shapes.asked, tool_calls)]
     await Runner(registry, options).run(works)
-    return [work.block or {} for work in works]
+    return [work.block or ToolResult() for work in works]
 
 
 class Runner:
@@ -165,10 +166,11 @@ class Runner:
             block = await self._answer(work)
         except Exception as error:  # a defect of ours or of the registry's: still that call's, not the batch's
             logger.warning("toolspend: a tool call failed outside its handler: %s", type(error).__qualname__)
-            block = failed(work, f"The call of {work.name} failed before it ran: {_said(error)}. Use another tool.")
+            said = f"The call of {work.name} failed before it ran: {_said(error)}. Use another tool."
+            block = failed(work, said, error_type(error))
         self._finish(work, block)
 
-    def _finish(self, work: Work, block: Block) -> None:
+    def _finish(self, work: Work, block: ToolResult) -> None:
         if work.block is not None:
             return
         work.block = block
@@ -178,19 +180,20 @@ class Runner:
         if self._left == 0 and self._done is not None and not self._done.done():
             self._done.set_result(None)
 
-    async def _answer(self, work: Work) -> Block:
+    async def _answer(self, work: Work) -> ToolResult:
         if work.ready is not None and (said := await work.ready()) is not None:
-            return failed(work, said)
+            return failed(work, said, at.ERROR_DEPENDENCY)
         tool = _shapes.find(self._registry, work.name)
         if tool is None:
-            return failed(work, _shapes.unknown(self._registry, work.name))
+            return failed(work, _shapes.unknown(self._registry, work.name), at.ERROR_UNKNOWN_TOOL)
         handler = _shapes.handler_of(tool)
         if handler is None:
-            return failed(work, f"{work.name} cannot be run here: it has no handler. Use another tool.")
+            said = f"{work.name} cannot be run here: it has no handler. Use another tool."
+            return failed(work, said, at.ERROR_NO_HANDLER)
         try:
             arguments = checked(work.input, _shapes.schema_of(tool))
         except BadArguments as error:
-            return failed(work, f"{error} {work.name} was not run: correct the arguments and call it again.")
+            return failed(work, f"{error} {work.name} was not run: {_mend(error)}", error.error_type)
         own = self._slots_of(work.name, tool)
         # The tool's own slot first: a call that waits for it must not hold one that others could use.
         if own is None and self._slots is None:
@@ -217,13 +220,13 @@ class Runner:
             self._per_tool[name] = asyncio.Semaphore(max(min(limits), 1)) if limits else None
         return self._per_tool[name]
 
-    async def _timed(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> Block:
+    async def _timed(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> ToolResult:
         tracker = self._options.tracker
         max_tokens = self._options.max_result_tokens
         if tracker is not None:
             decision = tracker.decide(work.name)
             if decision.action == "refuse":
-                return failed(work, decision.reason)
+                return failed(work, decision.reason, at.ERROR_BUDGET)
             if decision.action == "compress":
                 max_tokens = decision.max_result_tokens(max_tokens)
         own_s = getattr(tool, "timeout_s", None)
@@ -236,12 +239,12 @@ class Runner:
             async with timeout:
                 block = await self._attempts(work, tool, handler, arguments)
         except TimeoutError:
-            block = failed(work, _late(work, tool, handler, limit_s))
+            block = failed(work, _late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}")
+            block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}", at.ERROR_CANCELLED)
         finally:
             if late is not None:
                 late.cancel()
@@ -251,7 +254,9 @@ class Runner:
         self._learn(work, block)
         return block
 
-    async def _attempts(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> Block:
+    async def _attempts(
+        self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]
+    ) -> ToolResult:
         _calls.asked_id.set(work.id or None)
         retries = self._options.retries
         most = retries.max_attempts if _shapes.is_repeatable(tool) else 1
@@ -259,14 +264,14 @@ class Runner:
             work.attempts += 1
             try:
                 result = await self._call(work, handler, arguments)
-                return {"type": "tool_result", "tool_use_id": work.id, "content": content_of(result)}
+                return ToolResult(type="tool_result", tool_use_id=work.id, content=content_of(result))
             except (Exception, SystemExit) as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     # Cancelled, it answered with an error of its own: it is over all the same.
                     raise asyncio.CancelledError from error
                 if work.attempts >= most or isinstance(error, _LASTING):
-                    return failed(work, _broken(work, tool, error))
+                    return failed(work, _broken(work, tool, error), error_type(error))
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
     async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -274,7 +279,8 @@ class Runner:
             return await handler(**arguments)
         stuck = _threads.abandoned(work.name)
         if stuck >= self._options.max_concurrency:
-            raise ToolError(f"{stuck} earlier runs of {work.name} still hang, so it was not started again")
+            said = f"{stuck} earlier runs of {work.name} still hang, so it was not started again. Use another tool."
+            raise ToolError(said, error_type=at.ERROR_UNRESPONSIVE)
         result = await _threads.in_thread(work.name, handler, arguments)
         return await result if inspect.isawaitable(result) else result
 
@@ -289,7 +295,7 @@ class Runner:
             logger.warning("toolspend: a compressor failed with %s: the result stays whole", type(error).__qualname__)
             return content
 
-    def _learn(self, work: Work, block: Block) -> None:
+    def _learn(self, work: Work, block: ToolResult) -> None:
         is_error = block.get("is_error") is True
         text = text_of(block["content"])
         tokens = None if text is None or is_error else weigh(text).tokens
@@ -305,9 +311,13 @@ class Runner:
             _release(work)
             self._finish(
                 work,
-                failed(work, f"{work.name} gave no result within {limit_s:g} s, ignores that it was cancelled, and may "
-                             "still take effect. Do not call it again: say so, and go on without it."),
-            )  # fmt: skip
+                failed(
+                    work,
+                    f"{work.name} gave no result within {limit_s:g} s, ignores that it was cancelled, and may still "
+                    "take effect. Do not call it again: say so, and go on without it.",
+                    at.ERROR_TIMEOUT,
+                ),
+            )
 
 
 def _release(work: Work) -> None:
@@ -315,9 +325,16 @@ def _release(work: Work) -> None:
         work.held.pop().release()
 
 
-def failed(work: Work, said: Content) -> Block:
-    """The block that tells the model what went wrong."""
-    return {"type": "tool_result", "tool_use_id": work.id, "content": said, "is_error": True}
+def failed(work: Work, said: Content, error_type: str) -> ToolResult:
+    """The block that tells the model what went wrong, and everyone else its `error_type`."""
+    block = ToolResult(type="tool_result", tool_use_id=work.id, content=said, is_error=True)
+    block.error_type = error_type
+    return block
+
+
+def _mend(error: BadArguments) -> str:
+    is_theirs = error.error_type == at.ERROR_INVALID_ARGUMENTS
+    return "correct the arguments and call it again." if is_theirs else "use another tool."
 
 
 def _leave(task: asyncio.Task[None]) -> None:

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from ..targets.executor import _around
 from ._born import traced
-from .executor import Block, Options, Runner, Work
+from ._content import ToolResult
+from .executor import Options, Runner, Work
 
 Arguments: TypeAlias = "Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]]"
 
@@ -38,7 +39,7 @@ class StepReport:
 
     id: str
     status: str
-    block: Block
+    block: ToolResult
     duration_ms: float
     attempts: int
     is_critical: bool
@@ -65,7 +66,7 @@ class Report:
         return all(step.status in ("done", "kept") for step in self.steps.values() if step.is_critical)
 
     @property
-    def blocks(self) -> list[Block]:
+    def blocks(self) -> list[ToolResult]:
         """Every step's block, in the plan's order."""
         return [step.block for step in self.steps.values()]
 
@@ -175,14 +176,14 @@ class _Running:
         """How it went."""
         work = self.work
         status = "skipped" if self.is_skipped else "failed" if self.is_lost else "done"
-        block = work.block or {}
+        block = work.block or ToolResult()
         return StepReport(self.step.id, status, block, work.duration_ms, work.attempts, self.step.is_critical)
 
 
 @traced(_around)
 async def _execute_plan(
     tool_calls: Sequence[Any], registry: Any, *, runs: Sequence[_Running], max_concurrency: int = 8, **options: Any
-) -> list[Block]:
+) -> list[ToolResult]:
     works = [run.work for run in runs]
     await Runner(registry, Options(max_concurrency, **options)).run(works)
-    return [work.block or {} for work in works]
+    return [work.block or ToolResult() for work in works]

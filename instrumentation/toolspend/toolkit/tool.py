@@ -7,15 +7,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from .. import attributes as at
 from ..evidence.definitions import canonical
 from ..evidence.weight import weigh
 from ..targets import _tools
+from ..targets._errors import ToolError
 
 _SCHEMAS: Final = ("schema", "input_schema", "inputSchema", "parameters")
-
-
-class ToolError(Exception):
-    """Raised by a handler to tell the model what went wrong and what it can do."""
 
 
 @dataclass(eq=False)
@@ -167,7 +165,11 @@ def _remote(session: Any, name: str) -> Callable[..., Awaitable[Any]]:
         is_text = all(block.get("type") == "text" for block in blocks)
         content = "\n".join(block["text"] for block in blocks) if is_text else blocks
         if getattr(result, "isError", None) or getattr(result, "is_error", None):
-            raise ToolError(content if isinstance(content, str) else canonical(content))
+            told = (getattr(result, "meta", None) or {}).get(at.MCP_ERROR_TYPE)
+            raise ToolError(
+                content if isinstance(content, str) else canonical(content),
+                error_type=told if told in at.CALL_ERRORS else at.ERROR_TOOL,
+            )
         return content
 
     call.__name__ = call.__qualname__ = name

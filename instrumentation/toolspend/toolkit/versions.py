@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
-from ._content import content_of
+from .. import attributes as at
+from ..targets._errors import ToolError
+from ._content import ToolResult, content_of
 from ._schema_changes import Change, changes
 from ._shapes import is_async
 from .executor import Options, Runner, Work
-from .tool import Tool, ToolError
+from .tool import Tool
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -161,9 +163,13 @@ def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30
         # Not through `execute_tool_calls`: the server's own span is the call's.
         work = Work("", params.name, dict(params.arguments or {}))
         await Runner(tools, Options(timeout_s=timeout_s)).run([work])
-        content = (work.block or {}).get("content", "")
+        block = work.block or ToolResult()
+        content = block.get("content", "")
         text = content if isinstance(content, str) else str(content_of({"content": content}))
-        answer = types.CallToolResult(content=[types.TextContent(type="text", text=text)], is_error=work.is_error)
+        told: Mapping[str, Any] = {at.MCP_ERROR_TYPE: block.error_type} if block.error_type is not None else {}
+        answer = types.CallToolResult(
+            content=[types.TextContent(type="text", text=text)], is_error=work.is_error, _meta=dict(told) or None
+        )
         tool = tools.get(params.name)
         if tool is not None and tool.output_schema is not None and not work.is_error:
             answer.structured_content = json.loads(text)

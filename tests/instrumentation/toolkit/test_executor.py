@@ -14,14 +14,14 @@ import toolspend
 from tool_layer import ask, numbered, others, registry_of
 from toolspend.evidence.weight import weigh
 from toolspend.testing import Captured
-from toolspend.toolkit import Retries, Tool, ToolError, _threads, execute_tool_calls, is_cancelled
+from toolspend.toolkit import Retries, Tool, ToolError, ToolResult, _threads, execute_tool_calls, is_cancelled
 from toolspend.toolkit import executor as module
 
 QUICK = Retries(max_attempts=3, base_s=0.001)
 
 
-def run(calls: list[dict[str, Any]], registry: Any, **options: Any) -> list[dict[str, Any]]:
-    async def main() -> list[dict[str, Any]]:
+def run(calls: list[dict[str, Any]], registry: Any, **options: Any) -> list[ToolResult]:
+    async def main() -> list[ToolResult]:
         blocks = await execute_tool_calls(calls, registry, **options)
         assert not others(), "tasks are left behind"
         return blocks
@@ -70,12 +70,20 @@ def test_one_batch_and_one_span_a_call_however_it_ends(captured: Captured) -> No
 
     registry = registry_of(twice=twice, broken=broken)
     toolspend.instrument(registry=registry, executor=execute_tool_calls, export=None)
-    run(ask(("twice", {"n": 1}), ("broken", {"n": 1}), ("twice", {}), ("missing", {})), registry)
+    blocks = run(ask(("twice", {"n": 1}), ("broken", {"n": 1}), ("twice", {}), ("missing", {})), registry)
     [batch] = captured.named("execute_tools")
     spans = [span for span in captured.spans() if span["name"].startswith("execute_tool ")]
-    found = {span["attributes"]["gen_ai.tool.call.id"]: span["attributes"].get("error.type") for span in spans}
+    found = dict(
+        sorted((span["attributes"]["gen_ai.tool.call.id"], span["attributes"].get("error.type")) for span in spans)
+    )
     assert len(spans) == 4
-    assert found == {"toolu_0": None, "toolu_1": "ValueError", "toolu_2": "tool_error", "toolu_3": "unknown_tool"}
+    assert found == {
+        "toolu_0": None,
+        "toolu_1": "ValueError",
+        "toolu_2": "invalid_arguments",
+        "toolu_3": "unknown_tool",
+    }
+    assert {block["tool_use_id"]: block.error_type for block in blocks} == found
     assert all(span["parent_id"] == batch["span_id"] for span in spans)
     assert batch["attributes"]["toolspend.batch.failed"] == 3
     assert batch["attributes"]["toolspend.batch.concurrency_limit"] == 8
@@ -265,6 +273,7 @@ def test_a_tool_whose_threads_all_hang_is_not_started_again() -> None:
     [block] = run(ask(("hang", {"n": 3})), registry, timeout_s=0.02, max_concurrency=2)
     release.set()
     assert "2 earlier runs of hang still hang" in block["content"]
+    assert block.error_type == "unresponsive"
 
 
 def test_a_thread_runs_in_the_callers_context() -> None:

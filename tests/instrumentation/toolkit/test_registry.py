@@ -218,10 +218,13 @@ def test_a_selection_has_one_span(captured: Captured, is_given: bool) -> None:
     assert found["task_type"] == "cluster"
     assert (found["candidates"], found["selected"], found["tools"]) == (6, 1, tuple(names(selection)))
     assert found["avoided_chars"] > found["offered_chars"] > 0
+    assert found["is_unsure"] is selection.is_unsure is False
     assert "secret" not in str(span)
+    assert registry.get_tools_for_task(query="ponder quaint philosophies").is_unsure
+    assert captured.spans()[1]["attributes"]["toolspend.selection.is_unsure"] is True
     toolspend.uninstrument()
     registry.get_tools_for_task("mail")
-    assert len(captured.spans()) == 1
+    assert len(captured.spans()) == 2
 
 
 def test_a_handler_called_after_a_selection_has_its_span(captured: Captured) -> None:

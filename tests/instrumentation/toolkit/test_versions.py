@@ -214,3 +214,30 @@ def test_mcp_serves_every_version_under_its_name() -> None:
     assert said["search_documents_v1"] == said["find_documents"] == "one x"
     assert said["search_documents_v2"] == said["search_documents"] == "two x 10"
     assert results["nothing"].is_error and "There is no tool" in said["nothing"]
+    assert results["nothing"].meta["toolspend/error_type"] == "unknown_tool"
+    assert "toolspend/error_type" not in results["search_documents"].meta
+
+
+def test_why_a_call_failed_comes_over_mcp(captured: Captured) -> None:
+    """The client's span, and the error that a tool of that session raises, say what the server's executor found."""
+    mcp = pytest.importorskip("mcp")
+    if not hasattr(mcp, "Client"):
+        pytest.skip("the server side needs mcp 2")
+    toolspend.instrument(export=None)
+
+    async def main() -> list[Any]:
+        async with mcp.Client(mcp_server(VersionedTools(family()), "library")) as client:
+            await client.call_tool("search_documents_v1", {"query": 3})
+            [first, _] = (await client.list_tools()).tools
+            registry = ToolRegistry([Tool.from_mcp(first, client.session)])
+            # What the client would refuse by itself is let through, as by a client with an older list.
+            registry.tools[first.name].schema = {}
+            return await execute_tool_calls(ask((first.name, {"query": 3})), registry)
+
+    [block] = asyncio.run(main())
+    assert block.error_type == "invalid_arguments"
+    calls = [
+        span for span in captured.spans()
+        if span["attributes"].get("gen_ai.operation.name") == "execute_tool" and span["kind"] != "SERVER"
+    ]  # fmt: skip
+    assert [span["attributes"]["error.type"] for span in calls] == ["invalid_arguments", "invalid_arguments"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ... import attributes as at
 from . import similarity
 from .findings import Finding, in_order
 from .subjects import Subject, subjects
@@ -20,11 +21,9 @@ MIN_REQUESTS: Final = 10
 """In fewer requests a tool may simply not have been needed yet."""
 
 # What instrumentations write when the fault lies with the call and not with the tool.
-_WRONG: Final = ("unknown_tool", "invalid_arguments", "validationerror", "invalid_params", "-32602")
+_WRONG: Final = at.WRONG_CALL_ERRORS | {"validationerror", "invalid_params", "-32602"}
 # Failures that are told as such, and exceptions that say what happened by themselves.
-_TOLD: Final = frozenset(
-    ("tool_error", "toolerror", "timeout", "cancelled", "unknown_tool", "invalid_arguments", "_other")
-)
+_TOLD: Final = at.CALL_ERRORS | {"toolerror", "_other"}
 _LIMITS: Final = word_set(
     "limit max count page offset cursor length lines size depth fields columns top first head tail n k start end range"
 )
@@ -80,10 +79,10 @@ def called_wrongly(use: Use, tool: Subject | None) -> Iterator[Finding]:
     """Calls refused for what the model wrote: wrong arguments, or a tool that does not exist."""
     wrong = {kind: count for kind, count in use.errors.items() if kind.lower() in _WRONG}
     count = sum(wrong.values())
-    if not count or ((count < WRONG_SHARE * use.calls or use.calls < MIN_CALLS) and "unknown_tool" not in wrong):
+    if not count or ((count < WRONG_SHARE * use.calls or use.calls < MIN_CALLS) and at.ERROR_UNKNOWN_TOOL not in wrong):
         return
     kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(wrong.items(), key=lambda each: -each[1]))
-    if tool is None or "unknown_tool" in wrong:
+    if tool is None or at.ERROR_UNKNOWN_TOOL in wrong:
         hint = f"Find what names `{use.tool}` to the model: a description, a prompt, or a conversation from before."
     else:
         needed = [each for each in tool.parameters or () if each.is_required] or list(tool.parameters or ())

@@ -8,7 +8,8 @@ import threading
 from collections import OrderedDict
 from typing import Any, Final
 
-from ..tool import Tool, ToolError
+from ...targets._errors import ToolError
+from ..tool import Tool
 
 FETCH: Final = "fetch_result"
 _PAGE_CHARS: Final = 6_000
