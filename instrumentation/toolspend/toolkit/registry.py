@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import _provider
 from ..targets import registry as target
 from ._ranking import Embed, Ranked, Ranking
 from .selection import FIND_TOOLS, Selection
 from .tool import Tool
+
+if TYPE_CHECKING:
+    from .versions import ToolVersions
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERAL: Final = "general"
 _REMEMBERED_TASKS: Final = 1_000
@@ -30,6 +35,7 @@ class ToolRegistry:
 
     def __init__(self, tools: Iterable[Tool] = (), *, embed: Embed | None = None) -> None:
         self.tools: dict[str, Tool] = {}
+        self._families: dict[str, ToolVersions] = {}
         self._embed = embed
         self._indexed: list[Tool] = []
         self._ranking: Ranking | None = None
@@ -47,16 +53,34 @@ class ToolRegistry:
         return iter(self.tools.values())
 
     def __contains__(self, name: object) -> bool:
-        return name in self.tools
+        return isinstance(name, str) and self.get(name) is not None
 
     def get(self, name: str) -> Tool | None:
-        """The tool of that name, or None."""
-        return self.tools.get(name)
+        """The tool that a call of `name` means, or None: of versioned ones, the bare name and aliases count too."""
+        found = self.tools.get(name)
+        if found is None and self._families:
+            return next((tool for each in self._families.values() if (tool := each.get(name)) is not None), None)
+        return found
 
     def register(self, tool: Tool) -> Tool:
         """Adds a tool, in place of the one that had its name."""
         self.tools[tool.name] = tool
         return tool
+
+    def tool(self, **fields: Any) -> Callable[[F], F]:
+        """Registers the function below it, with `fields` as `Tool.from_function` takes them: `@registry.tool(...)`."""
+
+        def decorate(function: F) -> F:
+            self.register(Tool.from_function(function, **fields))
+            return function
+
+        return decorate
+
+    def register_versions(self, versions: ToolVersions) -> None:
+        """Adds every version of a tool. Deprecated ones, aliases and the bare name answer calls and are not offered."""
+        self._families[versions.name] = versions
+        for tool in versions:
+            self.register(tool)
 
     def unregister(self, name: str) -> None:
         """Takes a tool out; what is not there is no error."""
@@ -64,9 +88,10 @@ class ToolRegistry:
 
     def observe(self, name: str, result_tokens: int | None = None, *, is_error: bool = False) -> None:
         """Learns from one call of tool `name`: how large its result was, and whether it failed."""
-        tool = self.tools.get(name)
+        tool = self.get(name)
         if tool is None:
             return
+        name = tool.name
         self._calls[name] = self._calls.get(name, 0) + 1
         self._failures[name] = self._failures.get(name, 0) + is_error
         if result_tokens is not None and not is_error:

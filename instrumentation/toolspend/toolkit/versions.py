@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import attributes as at
 from ..targets._errors import ToolError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
 __all__ = ["BreakingChange", "Change", "ToolVersions", "VersionedTools", "changes", "mcp_server"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _INSTALL: Final = "pip install 'mcp>=2'"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9]+")
@@ -57,6 +59,15 @@ class ToolVersions:
         elif is_default:
             self.set_default(version)
         return made
+
+    def version(self, version: str, *, is_default: bool = False, **fields: Any) -> Callable[[F], F]:
+        """Adds the function below it as a version: `@searches.version("2", is_default=True, category="x")`."""
+
+        def decorate(function: F) -> F:
+            self.add(Tool.from_function(function, name=self.name, **fields), version, is_default=is_default)
+            return function
+
+        return decorate
 
     def set_default(self, version: str, *, accept_breaking: bool = False) -> None:
         """Makes the bare name mean `version`. Raises BreakingChange where its callers would have to change."""

@@ -189,6 +189,21 @@ def test_the_model_can_search_the_rest() -> None:
     assert selection.add_found(calls) == []
 
 
+def test_a_decorated_function_is_registered_and_stays_a_function() -> None:
+    """`@registry.tool(...)` says in one line what `register(Tool.from_function(...))` does."""
+    registry = ToolRegistry()
+
+    @registry.tool(category="mail", has_side_effects=True, timeout_s=2.0)
+    def send_letter(to: str) -> str:
+        """Sends a letter."""
+        return f"sent to {to}"
+
+    assert send_letter("bob") == "sent to bob"
+    made = registry.tools["send_letter"]
+    assert (made.handler, made.category, made.has_side_effects, made.timeout_s) == (send_letter, "mail", True, 2.0)
+    assert made.schema["required"] == ["to"]
+
+
 def test_definitions_are_what_a_request_states() -> None:
     """Name, description and input schema, in the order given."""
     registry = ToolRegistry(shop())

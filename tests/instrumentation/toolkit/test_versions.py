@@ -93,6 +93,43 @@ def test_a_deprecated_version_says_so_and_is_left_out_of_a_registry() -> None:
         made.deprecate("2")
 
 
+def test_a_registry_answers_every_name_and_offers_only_what_is_current(captured: Captured) -> None:
+    """Deprecated versions, aliases and the bare name answer calls, each under one span, and are not offered."""
+    letters = ToolVersions("letters")
+
+    @letters.version("1", category="mail", has_side_effects=False)
+    async def all_letters(query: str) -> str:
+        """Finds letters."""
+        return "one " + query
+
+    @letters.version("2", category="mail", is_default=True)
+    async def some_letters(query: str, limit: int = 3) -> str:
+        """Finds letters."""
+        return f"two {query} {limit}"
+
+    letters.deprecate("1")
+    letters.alias("find_letters", "1")
+    registry = ToolRegistry()
+    registry.register_versions(letters)
+    assert [tool.name for tool in registry.get_tools_for_task(query="find letters")] == ["letters_v2"]
+    assert "find_letters" in registry and "letters" in registry and "find_post" not in registry
+    toolspend.instrument(registry=registry, export=None)
+    names = ("letters_v1", "letters_v2", "letters", "find_letters")
+    blocks = asyncio.run(execute_tool_calls(ask(*[(name, {"query": "x"}) for name in names]), registry))
+    assert [block["content"] for block in blocks] == ["one x", "two x 3", "two x 3", "one x"]
+    spans = [span for span in captured.spans() if span["name"].startswith("execute_tool ")]
+    assert sorted(span["attributes"]["toolspend.tool.declared_version"] for span in spans) == ["1", "1", "2", "2"]
+    assert not any("error.type" in span["attributes"] for span in spans)
+    captured.clear()
+    asyncio.run(execute_tool_calls(ask(("find_letters", {})), registry))
+    [span] = [span for span in captured.spans() if span["name"].startswith("execute_tool ")]
+    assert span["attributes"]["error.type"] == "invalid_arguments"
+    assert "toolspend.tool.is_known" not in span["attributes"]
+    before = registry.tools["letters_v2"].estimated_tokens
+    registry.observe("letters", 5 * before)
+    assert registry.tools["letters_v2"].estimated_tokens > before
+
+
 def test_an_alias_answers_until_its_day() -> None:
     """Afterwards the call is told what to call; it is never offered."""
     made = family()

@@ -91,6 +91,9 @@ class Finding:
         """The question of the audit that it answers."""
         return CHECKS[self.check].question
 
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.tool}: {self.evidence} {self.hint}"
+
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON values."""
         return {
