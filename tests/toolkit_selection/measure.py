@@ -12,7 +12,7 @@ from typing import Any
 import bm25s
 
 from toolkit_selection.embedding import minilm
-from toolkit_selection.tasks import FRESH, TASKS, Task, recorded_tools, tasks
+from toolkit_selection.tasks import FRESH, TASKS, UNSEEN, Task, recorded_tools, tasks
 from toolspend.toolkit import Tool, ToolRegistry
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -71,7 +71,7 @@ def main() -> None:
     """Prints the tables."""
     if not RECORDINGS.is_dir():
         sys.exit(f"no recordings at {RECORDINGS}: the recorded tool lists lie beside the repository")
-    tools, known, fresh = recorded_tools(RECORDINGS), tasks(TASKS), tasks(FRESH)
+    tools, known, fresh, unseen = recorded_tools(RECORDINGS), tasks(TASKS), tasks(FRESH), tasks(UNSEEN)
     sets = {
         "tuned on": [task for task in known if task.is_for_tuning],
         "not tuned on": [task for task in known if not task.is_for_tuning],
@@ -79,6 +79,7 @@ def main() -> None:
         "direct": [task for task in known if task.is_direct],
         "indirect": [task for task in known if not task.is_direct],
         "fresh": fresh,
+        "unseen": unseen,
     }
     embed = None if "--no-model" in sys.argv else minilm()
     rows: list[tuple[str, Select]] = [
@@ -90,16 +91,17 @@ def main() -> None:
         (f"ours, without a model, of {SMALL} tools", in_small_registries(tools)),
         *([(f"ours, with MiniLM, of {SMALL} tools", in_small_registries(tools, embed))] if embed else []),
     ]
-    print(f"{len(tools)} tools; {len(known)} tasks and {len(fresh)} fresh ones; recall of the tools needed among 15:\n")
+    every = [*known, *fresh, *unseen]
+    print(f"{len(tools)} tools; {len(every)} tasks; recall of the tools needed among 15:\n")
     print("|", " | ".join(["", *(f"{name} ({len(group)})" for name, group in sets.items())]), "|")
     print("| --- |", " | ".join("---:" for _ in sets), "|")
     for name, select in rows:
-        found = {task: task.recall(select(task)) for task in [*known, *fresh]}
+        found = {task: task.recall(select(task)) for task in every}
         means = [statistics.fmean(found[task] for task in group) for group in sets.values()]
         print(f"| {name} |", " | ".join(f"{mean:.2f}" for mean in means), "|", flush=True)
     print("\nWhere the registry says that it is unsure, and where not:\n")
     registry = ToolRegistry(tools, embed=embed)
-    chosen = [(task, registry.get_tools_for_task(query=task.text)) for task in [*known, *fresh]]
+    chosen = [(task, registry.get_tools_for_task(query=task.text)) for task in every]
     for is_unsure in (True, False):
         recalls = [task.recall(names(tools)) for task, tools in chosen if tools.is_unsure is is_unsure]
         print(f"- {'unsure' if is_unsure else 'sure'}: {len(recalls)} tasks, recall {statistics.fmean(recalls):.2f}")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toolkit_selection.measure import Select, ours, plain_bm25
-from toolkit_selection.tasks import FRESH, TASKS, Task, recorded_tools, tasks
+from toolkit_selection.tasks import FRESH, TASKS, UNSEEN, Task, recorded_tools, tasks
 from toolspend.toolkit import Tool
 
 
@@ -25,11 +25,12 @@ def recall(select: Select, asked: Sequence[Task]) -> float:
 def test_every_task_needs_tools_that_exist(tools: list[Tool]) -> None:
     """At least 100 tasks, each with tools of the recorded lists, and half of them not tuned on."""
     named = {tool.name for tool in tools}
-    known, fresh = tasks(TASKS), tasks(FRESH)
+    known, fresh, unseen = tasks(TASKS), tasks(FRESH), tasks(UNSEEN)
     assert len(known) >= 100
     assert abs(sum(task.is_for_tuning for task in known) * 2 - len(known)) <= 1
-    assert not {task.text for task in known} & {task.text for task in fresh}
-    for task in [*known, *fresh]:
+    every = [*known, *fresh, *unseen]
+    assert len({task.text for task in every}) == len(every)
+    for task in every:
         assert set().union(*task.needs) <= named, task.text
 
 
