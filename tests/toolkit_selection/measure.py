@@ -45,8 +45,13 @@ def ours(tools: Sequence[Tool], embed: Any = None) -> Select:
     return lambda task: names(registry.get_tools_for_task(query=task.text))
 
 
-def in_small_registries(tools: Sequence[Tool], embed: Any = None) -> Select:
-    """Each task in a registry of 40 tools: what it needs, as much again of the same servers, the rest drawn."""
+def name_and_description(tool: Tool) -> str:
+    """What plain BM25 is given of a tool."""
+    return f"{tool.name} {tool.description}"
+
+
+def in_small_registries(tools: Sequence[Tool], selecting: Callable[[Sequence[Tool]], Select]) -> Select:
+    """Each task among 40 tools: what it needs, others of the same servers up to half, the rest drawn."""
 
     def select(task: Task) -> list[str]:
         draw = random.Random(task.text)
@@ -57,7 +62,7 @@ def in_small_registries(tools: Sequence[Tool], embed: Any = None) -> Select:
         kept = [tool for tool in tools if tool.name in needed] + near
         far = [tool for tool in tools if tool not in kept]
         held = sorted(kept + draw.sample(far, SMALL - len(kept)), key=lambda tool: tool.name)
-        return names(ToolRegistry(held, embed=embed).get_tools_for_task(query=task.text))
+        return list(selecting(held)(task))
 
     return select
 
@@ -84,12 +89,20 @@ def main() -> None:
     embed = None if "--no-model" in sys.argv else minilm()
     rows: list[tuple[str, Select]] = [
         ("category only, told which", by_category(tools)),
-        ("plain BM25, names and descriptions", plain_bm25(tools, lambda tool: f"{tool.name} {tool.description}")),
+        ("plain BM25, names and descriptions", plain_bm25(tools, name_and_description)),
         ("plain BM25, whole definitions", plain_bm25(tools, lambda tool: str(tool.definition()))),
         ("ours, without a model", ours(tools)),
         *([("ours, with MiniLM", ours(tools, embed))] if embed else []),
-        (f"ours, without a model, of {SMALL} tools", in_small_registries(tools)),
-        *([(f"ours, with MiniLM, of {SMALL} tools", in_small_registries(tools, embed))] if embed else []),
+        (
+            f"plain BM25, of {SMALL} tools",
+            in_small_registries(tools, lambda held: plain_bm25(held, name_and_description)),
+        ),
+        (f"ours, without a model, of {SMALL} tools", in_small_registries(tools, ours)),
+        *(
+            [(f"ours, with MiniLM, of {SMALL} tools", in_small_registries(tools, lambda held: ours(held, embed)))]
+            if embed
+            else []
+        ),
     ]
     every = [*known, *fresh, *unseen]
     print(f"{len(tools)} tools; {len(every)} tasks; recall of the tools needed among 15:\n")

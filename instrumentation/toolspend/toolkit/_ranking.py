@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
 """Texts to vectors, one row a text."""
 
-# Chosen on half of the tasks in tests/toolkit_selection, those of categories and vectors with all of them in view;
-# `make selection` shows both halves.
+# Chosen on tasks.tsv in tests/toolkit_selection, at first on half of it; `make selection` shows the others beside it.
 _NAME_WEIGHT: Final = 3
 _DESCRIPTION_TERMS: Final = 60
 _SYNONYM_WEIGHT: Final = 0.7
 _CATEGORY_WEIGHT: Final = 0.4
-_WRITES_UNASKED: Final = 0.8
+_COMMON_WEIGHT: Final = 0.5
+_UNASKED: Final = 0.8
 _VECTOR_WEIGHT: Final = 0.7
 _SUCCESS_WEIGHT: Final = 0.1
 _SATURATION: Final = 1.5
@@ -58,7 +58,8 @@ class Ranking:
         self._categories = _Index(merged)
         self._category_of = np.array([places[tool.category] for tool in tools], dtype=np.intp)
         does = [_words.actions(_words.terms(tool.name)) for tool in tools]
-        self._writes = np.array([bool(each & _WRITES) and not each & _READS for each in does])
+        self._writes = np.array([bool(each & _WRITES) and not each & _READS for each in does], dtype=bool)
+        self._reads = np.array([bool(each & _READS) and not each & _WRITES for each in does], dtype=bool)
         self._doing = {action: np.array([action in each for each in does]) for action in frozenset().union(*does)}
         self._embed = embed
         self._vectors = None if embed is None else _unit(embed([_passage(tool) for tool in tools]))
@@ -83,15 +84,19 @@ class Ranking:
         return Ranked(np.argsort(-np.round(scores, 5), kind="stable").tolist(), is_unsure)
 
     def _suited(self, text: str, asked: Sequence[str]) -> Column:
-        """Less than 1 where a tool would change something that the text only asks about."""
+        """Less than 1 where a tool would change what the text only asks about, or only read what it wants changed."""
         import numpy as np
 
-        if not _words.is_question(text):
+        actions = _words.actions(asked)
+        if _words.is_question(text):
+            unasked = self._writes.copy()
+        elif not actions & _READS:
+            unasked = self._reads.copy()
+        else:
             return np.ones(len(self._writes), dtype=np.float32)
-        unasked = self._writes.copy()
-        for action in _words.actions(asked) & self._doing.keys():
+        for action in actions & self._doing.keys():
             unasked &= ~self._doing[action]
-        return np.where(unasked, np.float32(_WRITES_UNASKED), np.float32(1))
+        return np.where(unasked, np.float32(_UNASKED), np.float32(1))
 
 
 class _Index:
@@ -136,6 +141,8 @@ class _Index:
         for synonym in _words.said_for(term):
             self._raise_to(column, synonym, _SYNONYM_WEIGHT)
         self._raise_to(column, term, 1.0)
+        if _words.is_common(term):
+            column *= _COMMON_WEIGHT
         return column, float(column.max(initial=0.0))
 
     def _raise_to(self, column: Column, term: str, weight: float) -> None:

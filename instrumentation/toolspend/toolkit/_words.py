@@ -8,9 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from typing import Final, NamedTuple
 
+from ._values import kinds
+
 INSTALL: Final = "pip install 'toolspend[toolkit]'"
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _LONGEST_PHRASE: Final = 3
+_WORDS_BETWEEN: Final = 2
+"""How many words may stand within a phrase of two: "let Alice know", "take the old one out"."""
 
 
 class _Lexicon(NamedTuple):
@@ -18,6 +22,7 @@ class _Lexicon(NamedTuple):
     actions: dict[str, frozenset[str]]
     phrases: frozenset[str]
     stop: frozenset[str]
+    common: frozenset[str]
     questions: frozenset[str]
 
 
@@ -28,17 +33,24 @@ def is_question(text: str) -> bool:
 
 
 def terms(text: str) -> list[str]:
-    """The stems of the words of `text` that say something, of names in camelCase and snake_case too, and of phrases."""
+    """The stems of the words of `text` that say something, of names in camelCase and snake_case too, of phrases, and of
+    what its values are."""
     stem, lexicon = _stemmer(), _lexicon()
     words = [word.lower() for word in _WORD.findall(text)]
     stems = [stem(word) for word in words]
     found = [each for word, each in zip(words, stems, strict=True) if word not in lexicon.stop]
-    return found + [each for each in _runs(stems) if each in lexicon.phrases]
+    found += [each for each in _runs(stems) if each in lexicon.phrases]
+    return found + [stem(word) for word in kinds(text)]
 
 
 def said_for(term: str) -> frozenset[str]:
     """What people also say for `term`."""
     return _lexicon().said_for.get(term, frozenset())
+
+
+def is_common(term: str) -> bool:
+    """Whether `term` is a word that people use whatever they speak of, so that it tells little."""
+    return term in _lexicon().common
 
 
 def actions(found: Sequence[str]) -> frozenset[str]:
@@ -51,6 +63,8 @@ def _runs(stems: list[str]) -> Iterator[str]:
     for length in range(2, _LONGEST_PHRASE + 1):
         for start in range(len(stems) - length + 1):
             yield "_".join(stems[start : start + length])
+    for apart in range(2, _WORDS_BETWEEN + 2):
+        yield from map("_".join, zip(stems, stems[apart:], strict=False))
 
 
 @functools.cache
@@ -67,7 +81,7 @@ def _lexicon() -> _Lexicon:
     stem = _stemmer()
     said: dict[str, set[str]] = {}
     actions: dict[str, set[str]] = {}
-    apart: dict[str, set[str]] = {"stop": set(), "question": set()}
+    apart: dict[str, set[str]] = {"stop": set(), "common": set(), "question": set()}
     for line in resources.files("toolspend.toolkit").joinpath("lexicon.txt").read_text(encoding="utf-8").splitlines():
         head, _, words = line.partition("#")[0].rpartition(":")
         if head in apart:
@@ -83,5 +97,6 @@ def _lexicon() -> _Lexicon:
         {word: frozenset(classes) for word, classes in actions.items()},
         frozenset(word for word in said if "_" in word),
         frozenset(apart["stop"]),
+        frozenset(map(stem, apart["common"])),
         frozenset(apart["question"]),
     )

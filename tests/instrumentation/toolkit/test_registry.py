@@ -51,6 +51,36 @@ def test_the_tool_that_fits_comes_first(query: str, first: str) -> None:
     assert ToolRegistry(shop()).get_tools_for_task(query=query)[0].name == first
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("have somebody look at 10.0.4.17, quick", "host_by_address"),
+        ("is report-2026.xlsx there?", "find_file"),
+        ("let my crew know", "notify"),
+        ("people with an invoice", "invoice"),
+    ],
+)
+def test_values_phrases_that_stand_apart_and_common_words(query: str, first: str) -> None:
+    """A value counts as what it is, a phrase holds over words between, and words that everybody uses weigh less."""
+    registry = ToolRegistry(
+        [
+            tool("people", "Plays."),
+            tool("host_by_address", "Looks up an IP."),
+            tool("find_file", "Finds one."),
+            tool("notify", "Rings."),
+            tool("invoice", "Bills."),
+        ]
+    )
+    assert names(registry.get_tools_for_task(query=query))[0] == first
+
+
+def test_an_order_is_not_for_a_tool_that_only_reads() -> None:
+    """Of two that fit alike, a question is for the one that reads, an order for the one that does it."""
+    registry = ToolRegistry([tool("list_refund", "A refund."), tool("create_refund", "A refund.")])
+    assert names(registry.get_tools_for_task(query="is there a refund?"))[0] == "list_refund"
+    assert names(registry.get_tools_for_task(query="refund of 5 euros for Jane, please"))[0] == "create_refund"
+
+
 def test_a_category_holds_unless_the_tool_is_general() -> None:
     """Tools of other categories stay out; general ones belong to each."""
     registry = ToolRegistry([*shop(), tool("note", "Takes a note.")])
