@@ -41,6 +41,21 @@ class Below(NamedTuple):
         return Below(self.names & other.names, self.needs_batch or other.needs_batch)
 
 
+class Told(NamedTuple):
+    """What spans of a trace told, before their rows were joined with those of others."""
+
+    speakers: frozenset[str]
+    sessions: frozenset[str]
+    loose: frozenset[str | None]
+    """The runs of tools in no batch."""
+
+    @classmethod
+    def by(cls, rows: TraceRows) -> Told:
+        """What made these rows."""
+        loose = frozenset(call.span_id for call in rows.tool_calls if call.batch_id is None)
+        return cls(frozenset(rows.said), frozenset(rows.sessions()), loose)
+
+
 class KnownTrace:
     """The spans of a trace, with what others inherit from them."""
 
@@ -52,16 +67,15 @@ class KnownTrace:
         """Spans that have not come, above those that say something."""
         self.sessions: set[str] = set()
 
-    def add(self, spans: Sequence[Span], rows: TraceRows) -> None:
-        """More spans, and the rows that they made."""
+    def add(self, spans: Sequence[Span], told: Told) -> None:
+        """More spans, and what they told."""
         self.spans.update((span.span_id, _slim(span)) for span in spans)
         for name, values in names_in(spans).items():
             self.named[name] |= values
-        self.speakers |= rows.said.keys()
-        self.sessions |= rows.sessions()
-        loose = {call.span_id for call in rows.tool_calls if call.batch_id is None}
-        for span_id in rows.said:
-            self._await(span_id, Below(frozenset(), span_id in loose))
+        self.speakers |= told.speakers
+        self.sessions |= told.sessions
+        for span_id in told.speakers:
+            self._await(span_id, Below(frozenset(), span_id in told.loose))
         for span in spans:
             if (below := self.awaited.pop(span.span_id, None)) is not None:
                 self._await(span.span_id, below)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 import re
 from datetime import datetime, timedelta
 from typing import Any
+
+from . import json_text
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 STATUSES = ("unset", "ok", "error")
@@ -80,7 +81,7 @@ def number(value: float) -> float | str:
 
 def to_json(value: Any) -> str:
     """Compact JSON text."""
-    return clean(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return json_text.write(value)
 
 
 def _not_zero(digits: str, what: str) -> str:

@@ -7,20 +7,21 @@ nor the batches that spans arrive in can matter.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from . import copies, schema, sessions, vocabularies
+from . import copies, schema, sessions, stored
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
-from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued
+from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued, Told
 from .prices import PriceBook
 from .rows import (
     Compression,
@@ -37,6 +38,7 @@ from .rows import (
 from .sessions import Said, SessionRows
 from .spans import SpanRow
 from .traces import TraceRows, trace_rows
+from .trees import names_in
 
 _BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
 
@@ -52,6 +54,13 @@ class Derived(NamedTuple):
     growths: dict[str, Growth]
 
 
+class _Loaded(NamedTuple):
+    """The spans of one trace, and what they told."""
+
+    spans: list[Span]
+    told: Told
+
+
 class _Part(NamedTuple):
     """New spans of one trace, and their rows."""
 
@@ -59,19 +68,31 @@ class _Part(NamedTuple):
     trace: KnownTrace
     spans: list[Span]
     rows: TraceRows
+    told: Told
 
 
 def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Continued | None = None) -> Derived:
     """Make the derived rows of these traces, and of those that they touch, again, inside the caller's transaction."""
+    with _uncollected():
+        return _derive(con, trace_ids, memory)
+
+
+def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Continued | None) -> Derived:
     traces: dict[str, TraceRows] = {}
-    known: dict[str, KnownTrace] = {}
+    loaded: dict[str, _Loaded] = {}
     session_ids: set[str] = set()
     pending = set(trace_ids)
     while pending:
-        found = _load(con, sorted(pending), known if memory is not None else None)
-        traces.update(found)
+        found: dict[str, TraceRows] = {}
         touched = set(_column(con, "sessions_of_traces", sorted(pending)))
-        touched |= set(chain.from_iterable(rows.sessions() for rows in found.values()))
+        for trace_id, spans in _load(con, sorted(pending)).items():
+            found[trace_id] = rows = trace_rows(spans)
+            if memory is None:
+                touched |= rows.sessions()
+            else:
+                loaded[trace_id] = _Loaded(spans, Told.by(rows))
+                touched |= loaded[trace_id].told.sessions
+        traces.update(found)
         responses = {row.response_id for rows in found.values() for row in rows.requests if row.response_id}
         session_ids |= touched
         pending = set(_column(con, "traces_of_sessions", sorted(touched)))
@@ -92,8 +113,20 @@ def derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Con
         shared |= {name for name, rows in traces.items() if not ONLY_BESIDE.isdisjoint(rows.scopes.values())}
         for rows, said in joined:
             if shared.isdisjoint(row.trace_id for row in rows.requests):
-                _keep(memory, known, rows, said)
+                _keep(memory, loaded, rows, said)
     return Derived(sorted(traces), sorted(session_ids), {})
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without cycles being looked for: of what is made here all is kept, and looking takes a fifth of the time."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
 
 
 def go_on(
@@ -105,12 +138,14 @@ def go_on(
     traces that `changed` in another way.
     """
     by_trace: dict[str, list[Span]] = defaultdict(list)
-    for row in spans:
-        by_trace[row.trace_id].append(_span([*row[:12], row.attributes, row.events]))
-    plans: dict[str, list[_Part]] = defaultdict(list)
     whole = set(changed)
-    for trace_id in whole:
-        by_trace.pop(trace_id, None)
+    if not memory.sessions:
+        whole.update(row.trace_id for row in spans)
+    else:
+        for row in spans:
+            if row.trace_id not in whole:
+                by_trace[row.trace_id].append(stored.span([*row[:12], row.attributes, row.events]))
+    plans: dict[str, list[_Part]] = defaultdict(list)
     unknown = sorted(by_trace.keys() - memory.traces.keys())
     counts = dict(con.execute(schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
     for trace_id, listed in by_trace.items():
@@ -150,18 +185,18 @@ def go_on(
     _add(con, kept, memory)
     for session_id in kept:
         for part in plans[session_id]:
-            part.trace.add(part.spans, part.rows)
+            part.trace.add(part.spans, part.told)
         memory.keep(session_id, known[session_id], ((part.trace_id, part.trace) for part in plans[session_id]))
     memory.steps += len(kept)
     growths = {session_id: each.growth for session_id, each in kept.items() if each.growth.has_any}
     return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)
 
 
-def _part(memory: Continued, trace_id: str, spans: list[Span], stored: int | None) -> tuple[str | None, _Part | None]:
+def _part(memory: Continued, trace_id: str, spans: list[Span], count: int | None) -> tuple[str | None, _Part | None]:
     """The known session that new spans of a trace go on with, if they do; without one nothing follows from them."""
     trace = memory.traces.get(trace_id)
     if trace is None:
-        if stored != len(spans):
+        if count != len(spans) or not (_names(trace_id, spans) & memory.sessions.keys()):
             return None, None
         trace = KnownTrace()
     try:
@@ -170,16 +205,25 @@ def _part(memory: Continued, trace_id: str, spans: list[Span], stored: int | Non
         return None, None
     owners = sorted(trace.sessions | rows.sessions())
     if (len(owners) == 1 and owners[0] in memory.sessions) or (not owners and not rows.definitions):
-        return owners[0] if owners else None, _Part(trace_id, trace, spans, rows)
+        return owners[0] if owners else None, _Part(trace_id, trace, spans, rows, Told.by(rows))
     return None, None
 
 
-def _keep(memory: Continued, known: dict[str, KnownTrace], rows: SessionRows, said: Said) -> None:
+def _names(trace_id: str, spans: Sequence[Span]) -> set[str]:
+    """The sessions that the rows of a whole trace may belong to."""
+    return {trace_id}.union(*names_in(spans).values())
+
+
+def _keep(memory: Continued, loaded: dict[str, _Loaded], rows: SessionRows, said: Said) -> None:
     if not KnownSession.can_be_kept(rows, said):
         return
     session_id = rows.requests[0].session_id
-    traces = {trace_id: trace for trace_id, trace in known.items() if session_id in trace.sessions}
-    if all(len(trace.sessions) == 1 for trace in traces.values()):
+    own = {trace_id: each for trace_id, each in loaded.items() if session_id in each.told.sessions}
+    if all(len(each.told.sessions) == 1 for each in own.values()):
+        traces = {trace_id: KnownTrace() for trace_id in own}
+        for trace_id, trace in traces.items():
+            spans, told = own[trace_id]
+            trace.add(sorted(spans, key=lambda span: span.started_at), told)
         memory.keep(session_id, KnownSession(rows, said), traces.items())
 
 
@@ -209,43 +253,31 @@ def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Co
     _insert(con, SeenDefinition, [row for each in every for row in each.definitions])
 
 
-def _load(
-    con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], known: dict[str, KnownTrace] | None
-) -> dict[str, TraceRows]:
+def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
     for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
-        by_trace[row[0]].append(_span(row))
-    found = {trace_id: trace_rows(spans) for trace_id, spans in by_trace.items()}
-    if known is not None:
-        for trace_id, spans in by_trace.items():
-            known[trace_id] = KnownTrace()
-            known[trace_id].add(spans, found[trace_id])
-    return found
-
-
-def _span(row: Sequence[Any]) -> Span:
-    """A stored span in the conventions' words."""
-    fields = [*row[:12], json.loads(row[12]), json.loads(row[13])]
-    return vocabularies.translate(Span(*fields))
+        by_trace[row[0]].append(stored.span(row))
+    return by_trace
 
 
 def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:
     """Traces in which another emitter may have told of these requests, where an id does not say."""
-    told = [
-        {
-            "trace_id": row.trace_id,
-            "service": row.service,
-            "scope": row.scope,
-            "input_tokens": row.input_tokens,
-            "is_identified": row.response_id is not None,
-            "started_at": row.started_at,
-            "ended_at": row.started_at + timedelta(milliseconds=row.duration_ms),
-        }
-        for rows in traces
-        for row in rows.requests
-        if row.input_tokens
-    ]
-    return [row[0] for row in con.execute(schema.query("traces_of_twins"), [told]).fetchall()] if told else []
+    requests = [row for rows in traces for row in rows.requests if row.input_tokens]
+    if not requests:
+        return []
+    started = pa.array([row.started_at for row in requests], pa.timestamp("us"))
+    took = pa.array([round(row.duration_ms * 1000) for row in requests], pa.duration("us"))
+    told = {
+        "trace_id": pa.array([row.trace_id for row in requests]),
+        "service": pa.array([row.service for row in requests], pa.string()),
+        "scope": pa.array([row.scope for row in requests], pa.string()),
+        "input_tokens": pa.array([row.input_tokens for row in requests], pa.int64()),
+        "is_identified": pa.array([row.response_id is not None for row in requests]),
+        "started_at": started,
+        "ended_at": pc.add(started, took),
+    }
+    with _incoming(con, pa.table(told)):
+        return [row[0] for row in con.execute(schema.query("traces_of_twins")).fetchall()]
 
 
 def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
@@ -280,12 +312,18 @@ def _replace(
 def _insert(con: duckdb.DuckDBPyConnection, kind: type[Any], rows: Sequence[Any]) -> None:
     if not rows:
         return
-    con.register("incoming", to_arrow(kind, rows))
-    try:
+    with _incoming(con, to_arrow(kind, rows)):
         if kind is SeenDefinition:
             con.execute(schema.query("merge_definitions"))
         else:
             con.execute(f"insert into {kind.table} by name select * from incoming")  # noqa: S608
+
+
+@contextlib.contextmanager
+def _incoming(con: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterator[None]:
+    con.register("incoming", table)
+    try:
+        yield
     finally:
         con.unregister("incoming")
 

@@ -7,7 +7,6 @@ derived can be computed again from what is stored.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any, Final
 from toolspend import attributes as at
 from toolspend._scrub import CONTENT
 
-from . import vocabularies
+from . import json_text, vocabularies
 from .otlp_values import to_json
 from .rows import Span
 from .spans import SpanBatch, SpanRow
@@ -61,7 +60,7 @@ def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(row: SpanRow) -> Span:
-    return Span(*row[:12], json.loads(row.attributes), json.loads(row.events))
+    return Span(*row[:12], json_text.read(row.attributes), json_text.read(row.events))
 
 
 def _without_content(row: SpanRow) -> SpanRow:

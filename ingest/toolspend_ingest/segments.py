@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from toolspend import attributes as at
 
+from . import json_text
 from .rows import Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One piece of a prompt or an output; see `toolspend.attributes` for the meaning."""
 
     kind: str
@@ -38,9 +37,14 @@ def read(value: object) -> Segment | None:
         return None
     if not isinstance(value[1], int) or isinstance(value[1], bool):
         return None
-    rest = [*value[2:5], None, None, None]
-    tool, id_, flags = (str(each) if each is not None else None for each in rest[:3])
-    return Segment(value[0], value[1], tool, id_, flags or "")
+    tool, id_, flags, *_ = (*value[2:5], None, None, None)
+    return Segment(
+        value[0],
+        value[1],
+        str(tool) if tool is not None else None,
+        str(id_) if id_ is not None else None,
+        str(flags) if flags is not None else "",
+    )
 
 
 def outputs(evidence: Evidence) -> list[Segment]:
@@ -89,5 +93,5 @@ def _repeat(item: object) -> tuple[int, int] | None:
 
 
 def _list(text: str | None) -> list[object]:
-    value = json.loads(text) if text is not None else []
+    value = json_text.read(text) if text is not None else []
     return value if isinstance(value, list) else []

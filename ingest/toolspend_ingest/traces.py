@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -31,6 +30,7 @@ STREAM: Final = "stream"
 SUM: Final = "sum"
 """Why two spans tell of one request: one lies within the other; they are the halves of a stream; the second says what
 the requests within it add up to."""
+_NOTHING: Final = Normalised()
 Link: TypeAlias = tuple[LlmRequest, LlmRequest, str]
 _FOLDED = (
     "tool_call_id",
@@ -94,13 +94,22 @@ def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
     """The rows of a trace's spans (translated), in any order; `tree` has them, and silent ones above them."""
     ordered = sorted(spans, key=lambda span: (span.started_at, span.span_id))
     tree = Tree(ordered) if tree is None else tree
-    said: dict[str, Normalised] = defaultdict(Normalised)
-    said.update((span.span_id, vocabularies.normalise(span)) for span in ordered)
-    rows = TraceRows()
+    said: dict[str, Normalised] = {}
     for span in ordered:
+        if at.OPERATION in span.attributes:
+            said[span.span_id] = vocabularies.normalise(span)
+        elif span.span_id in said:
+            said[span.span_id] = _NOTHING
+    told = [span for span in ordered if span.span_id in said]
+    has_compressions = any(each.compression is not None for each in said.values())
+    rows = TraceRows()
+    for span in told:
         _add(rows, span, said[span.span_id], tree, said)
-    rows.tool_calls = _folded(ordered, said, tree)
-    _link_requests(rows, ordered, said, tree)
+        if has_compressions and (request := said[span.span_id].request) is not None:
+            above = (said.get(each.span_id, _NOTHING).compression for each in tree.ancestors(span))
+            request.compressed_tool = next((found.tool for found in above if found is not None), None)
+    rows.tool_calls = _folded(told, said, tree)
+    _link_requests(rows, told, said, tree)
     return rows
 
 
@@ -119,10 +128,6 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
         request.session_id = session_id
         request.agent = request.agent or tree.agent(span)
         request.user_id, request.tags = tree.user_id(span), tree.tags(span)
-        request.compressed_tool = next(
-            (found.tool for above in tree.ancestors(span) if (found := said[above.span_id].compression) is not None),
-            None,
-        )
         rows.requests.append(request)
         if (provider_id := span.text(PROVIDER_REQUEST_ID, "request_id")) is not None:
             rows.provider_request_ids[request.request_id] = provider_id
@@ -132,7 +137,7 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
     if normalised.tool_call is not None:
         normalised.tool_call.session_id = session_id
         if normalised.tool_call.batch_id is None:
-            above = (said[each.span_id].batch for each in tree.ancestors(span))
+            above = (said.get(each.span_id, _NOTHING).batch for each in tree.ancestors(span))
             normalised.tool_call.batch_id = next((batch.batch_id for batch in above if batch is not None), None)
     if normalised.batch is not None:
         normalised.batch.session_id = session_id
@@ -143,7 +148,7 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
     if (compression := normalised.compression) is not None:
         compression.session_id = session_id
         if compression.tool_call_id is None:
-            calls = (said[above.span_id].tool_call for above in tree.ancestors(span))
+            calls = (said.get(above.span_id, _NOTHING).tool_call for above in tree.ancestors(span))
             owner = next((call for call in calls if call is not None), None)
             compression.tool_call_id = owner.tool_call_id if owner is not None else None
         rows.compressions.append(compression)
@@ -208,7 +213,7 @@ def _link_requests(rows: TraceRows, spans: Sequence[Span], said: dict[str, Norma
 def _around(span: Span, said: dict[str, Normalised], tree: Tree) -> LlmRequest | None:
     """The request whose span is the nearest above, with no agent, tool or compression between, which have their own."""
     for above in tree.ancestors(span):
-        own = said[above.span_id]
+        own = said.get(above.span_id, _NOTHING)
         if own.request is not None:
             return own.request
         if own.tool_call or own.batch or own.compression or above.text(at.OPERATION) == at.OPERATION_AGENT:

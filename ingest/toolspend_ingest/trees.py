@@ -25,7 +25,7 @@ def names_in(spans: Iterable[Span]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {name: set() for name in SESSION_ATTRIBUTES}
     for span in spans:
         for name, values in found.items():
-            if value := _session(span, name):
+            if name in span.attributes and (value := _session(span, name)):
                 values.add(value)
     return found
 
@@ -37,6 +37,7 @@ class Tree:
         self.spans = spans
         self._by_id = {span.span_id: span for span in spans}
         self._sessions = names_in(spans) if named is None else named
+        self._said = {name for span in spans for name in span.attributes.keys() & INHERITED}
 
     def ancestors(self, span: Span) -> Iterator[Span]:
         """The spans above this one, the nearest first; a ring of parents ends where it closes."""
@@ -47,8 +48,10 @@ class Tree:
             yield parent
             parent = self._by_id.get(parent.parent_span_id or "")
 
-    def nearest(self, span: Span, get: Callable[[Span], _T | None]) -> _T | None:
-        """What the span itself has, else the nearest above it that has it."""
+    def _nearest(self, span: Span, name: str, get: Callable[[Span], _T | None]) -> _T | None:
+        """What the span itself has of an attribute, else the nearest above it that has it."""
+        if name not in self._said:
+            return None
         own = get(span)
         if own is not None:
             return own
@@ -68,15 +71,15 @@ class Tree:
 
     def user_id(self, span: Span) -> str | None:
         """Whom the work was for."""
-        return self.nearest(span, lambda each: each.text(at.USER_ID))
+        return self._nearest(span, at.USER_ID, lambda each: each.text(at.USER_ID))
 
     def agent(self, span: Span) -> str | None:
         """The agent that the span belongs to."""
-        return self.nearest(span, lambda each: each.text(at.AGENT_NAME))
+        return self._nearest(span, at.AGENT_NAME, lambda each: each.text(at.AGENT_NAME))
 
     def tags(self, span: Span) -> list[str] | None:
         """The tags of the session."""
-        return self.nearest(span, _tags)
+        return self._nearest(span, at.SESSION_TAGS, _tags)
 
 
 def _session(span: Span, name: str) -> str | None:

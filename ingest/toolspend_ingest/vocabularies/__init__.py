@@ -19,7 +19,7 @@ from ..rows import Span
 from . import content, genai, langsmith, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
 from .conventions import SYSTEM, normalise
 
-__all__ = ["MARKS", "Dialect", "dialect_of", "is_spoken", "normalise", "translate", "without_content"]
+__all__ = ["MARKS", "Dialect", "dialect_of", "is_spoken", "may_speak", "normalise", "translate", "without_content"]
 
 
 class Dialect(NamedTuple):
@@ -95,6 +95,11 @@ def without_content(span: Span) -> dict[str, Any]:
     kept |= dialect.read_content(whole)
     left = dialect.translate(replace(span, attributes=kept)).attributes
     return kept | content.without({name: said for name, said in whole.attributes.items() if name not in left})
+
+
+def may_speak(scope: str | None, name: str) -> bool:
+    """Whether a span may be in a dialect that none of its attributes is a mark of."""
+    return scope in _BY_SCOPE or name.startswith(_CALL)
 
 
 def is_spoken(scope: str | None) -> bool:

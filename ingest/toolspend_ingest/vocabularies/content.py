@@ -93,7 +93,12 @@ def is_content(name: str) -> bool:
 
 def has_any(attributes: Mapping[str, Any]) -> bool:
     """Whether any attribute holds content."""
-    return not NAMES.isdisjoint(attributes) or any(name.startswith(PREFIXES) for name in attributes)
+    if not NAMES.isdisjoint(attributes):
+        return True
+    for name in attributes:  # noqa: SIM110  # a generator takes twice as long
+        if name.startswith(PREFIXES):
+            return True
+    return False
 
 
 def without(attributes: Mapping[str, Any]) -> dict[str, Any]:

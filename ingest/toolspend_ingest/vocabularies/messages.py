@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from .. import json_text
+
 Message: TypeAlias = dict[str, Any]
 Block: TypeAlias = dict[str, Any]
 
@@ -44,7 +46,7 @@ def loads(text: object) -> Any:
     if not isinstance(text, str):
         return text
     try:
-        value = json.loads(text)
+        value = json_text.read(text)
         if "\\ud" in text or "\\uD" in text:
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError):

@@ -86,8 +86,8 @@ def of(span: Span, provider: str | None) -> Usage:
     compaction = _compaction(span)
     if compaction is not None:
         usage = compaction if usage.input is None and usage.uncached is None else usage.plus(compaction)
-    if usage.thinking is None:
-        usage = replace(usage, thinking=span.count(*THINKING))
+    if usage.thinking is None and (thinking := span.count(*THINKING)) is not None:
+        usage = replace(usage, thinking=thinking)
     return usage if max(usage.input or 0, usage.output or 0) <= _MOST_TOKENS else Usage(thinking=usage.thinking)
 
 

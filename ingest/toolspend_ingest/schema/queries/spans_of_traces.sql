@@ -16,4 +16,3 @@ select
     cast(events as varchar) as events
 from spans
 where trace_id in (select unnest(cast(? as varchar[])))
-order by trace_id, started_at, span_id

@@ -1,0 +1,47 @@
+"""Stored spans, read as far as anything follows from them: most say nothing of models and tools, and those below them
+only inherit from them. Such a span is told by its scope and one partial reading of its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from . import json_text, vocabularies
+from .rows import Span
+from .trees import INHERITED
+
+_INHERITED: Final = {f"inherited_{place}": name for place, name in enumerate(sorted(INHERITED))}
+_MARKS: Final = {f"mark_{place}": name for place, name in enumerate(sorted(vocabularies.MARKS))}
+_Glimpse: Final = msgspec.defstruct(
+    "_Glimpse",
+    [(field, Any, msgspec.UNSET) for field in (*_INHERITED, *_MARKS)],
+    rename=_INHERITED | _MARKS,
+)
+_glimpse = msgspec.json.Decoder(_Glimpse).decode
+
+
+def span(row: Sequence[Any]) -> Span:
+    """A span in the conventions' words, from the columns of `spans_of_traces`."""
+    attributes = None if vocabularies.may_speak(row[6], row[3]) else _inherited(row[12])
+    if attributes is not None:
+        return Span(*row[:12], attributes)
+    events = row[13]
+    return vocabularies.translate(
+        Span(*row[:12], json_text.read(row[12]), [] if events == "[]" else json_text.read(events))
+    )
+
+
+def _inherited(text: str) -> dict[str, Any] | None:
+    """What others inherit from a span that says nothing; None where it may say something."""
+    try:
+        seen = _glimpse(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    for field in _MARKS:
+        if getattr(seen, field) is not msgspec.UNSET:
+            return None
+    found = ((name, getattr(seen, field)) for field, name in _INHERITED.items())
+    return {name: value for name, value in found if value is not msgspec.UNSET}
