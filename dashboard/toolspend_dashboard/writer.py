@@ -220,7 +220,7 @@ class Writer:
             self._finish(group, None)
 
     def _append(self, group: Sequence[_Spans]) -> None:
-        batch = SpanBatch(row for entry in group for row in entry.batch)
+        batch = SpanBatch.joined(entry.batch for entry in group)
         refused = sum(entry.refused for entry in group)
         reason = next((entry.reason for entry in group if entry.reason), None)
         source = group[0].source

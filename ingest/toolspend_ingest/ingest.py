@@ -165,7 +165,7 @@ class _Waiting:
         """Take a chunk, and store what waits where that is much."""
         self._chunks.append((summary, chunk))
         self.spans += len(chunk.decoded.spans)
-        self._size += sum(len(row.attributes) for row in chunk.decoded.spans)
+        self._size += chunk.decoded.spans.attribute_bytes
         if self.spans >= self._most_spans or self._size >= CHUNK_BYTES:
             self.store()
 

@@ -36,7 +36,7 @@ from .rows import (
     to_arrow,
 )
 from .sessions import Said, SessionRows
-from .spans import SpanRow
+from .spans import SpanBatch
 from .traces import TraceRows, trace_rows
 from .trees import names_in
 
@@ -86,11 +86,11 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
         found: dict[str, TraceRows] = {}
         touched = set(_column(con, "sessions_of_traces", sorted(pending)))
         for trace_id, spans in _load(con, sorted(pending)).items():
-            found[trace_id] = rows = trace_rows(spans)
+            found[trace_id] = trace_rows(spans)
             if memory is None:
-                touched |= rows.sessions()
+                touched |= found[trace_id].sessions()
             else:
-                loaded[trace_id] = _Loaded(spans, Told.by(rows))
+                loaded[trace_id] = _Loaded(spans, Told.by(found[trace_id]))
                 touched |= loaded[trace_id].told.sessions
         traces.update(found)
         responses = {row.response_id for rows in found.values() for row in rows.requests if row.response_id}
@@ -129,9 +129,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def go_on(
-    con: duckdb.DuckDBPyConnection, spans: Iterable[SpanRow], memory: Continued, changed: Iterable[str] = ()
-) -> Derived:
+def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, changed: Iterable[str] = ()) -> Derived:
     """Make the derived rows that follow from spans that are new, inside the caller's transaction.
 
     Sessions that are known and only go on get the rows that are new; all others are derived as ever, and so are the
@@ -140,7 +138,7 @@ def go_on(
     by_trace: dict[str, list[Span]] = defaultdict(list)
     whole = set(changed)
     if not memory.sessions:
-        whole.update(row.trace_id for row in spans)
+        whole |= spans.trace_ids()
     else:
         for row in spans:
             if row.trace_id not in whole:

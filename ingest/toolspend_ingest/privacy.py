@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
 
 from toolspend import attributes as at
 from toolspend._scrub import CONTENT
@@ -18,7 +21,7 @@ from toolspend._scrub import CONTENT
 from . import json_text, vocabularies
 from .otlp_values import to_json
 from .rows import Span
-from .spans import SpanBatch, SpanRow
+from .spans import SpanBatch, SpanColumns, SpanRow, rows_of
 from .vocabularies import content
 
 VARIABLE: Final = "TOOLSPEND_KEEP_CONTENT"
@@ -40,7 +43,7 @@ def is_content_kept() -> bool:
 
 def without_content(batch: SpanBatch) -> SpanBatch:
     """The spans without content, but for those whose agents were told to capture it."""
-    return SpanBatch(map(_without_content, batch))
+    return SpanBatch.of(*(part for each in batch.parts for part in _parts_without_content(each)))
 
 
 def emptied(row: SpanRow) -> SpanRow:
@@ -53,6 +56,22 @@ def emptied(row: SpanRow) -> SpanRow:
         if isinstance(event, dict) and isinstance(event.get("attributes"), dict):
             event["attributes"] = _scrubbed(event["attributes"])
     return row._replace(attributes=to_json(_scrubbed(kept)), events=to_json(events))
+
+
+def _parts_without_content(part: SpanColumns | list[SpanRow]) -> Iterator[SpanColumns | list[SpanRow]]:
+    if isinstance(part, list):
+        yield list(map(_without_content, part))
+        return
+    looked_at = list(rows_of(part.table.take(pa.array(part.suspects, pa.int64()))))
+    emptied = [(place, row) for place, row in zip(part.suspects, map(_without_content, looked_at), strict=True)]
+    changed = {place: row for (place, row), was in zip(emptied, looked_at, strict=True) if row is not was}
+    if changed:
+        is_kept = np.ones(part.table.num_rows, bool)
+        is_kept[list(changed)] = False
+        yield list(changed.values())
+        yield SpanColumns(part.table.filter(pa.array(is_kept)), ())
+    else:
+        yield part
 
 
 def _scrubbed(attributes: Mapping[str, Any]) -> dict[str, Any]:

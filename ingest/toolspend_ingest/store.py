@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import TypeVar
 
 import duckdb
+import pyarrow.compute as pc
 
 from . import pipeline, prices, privacy, schema
 from .attribution import run as attribution
@@ -344,8 +345,9 @@ class Store:
         """Store the spans; what changed by it joins `news`."""
         if not len(unique):
             return Appended(0, 0)
-        bounds = [min(row.started_at for row in unique), max(row.started_at for row in unique)]
-        self._con.register("incoming", unique.to_arrow())
+        table = unique.to_arrow()
+        bounds = list(pc.min_max(table["started_at"]).as_py().values())
+        self._con.register("incoming", table)
         try:
             replaced, inserted = 0, _count(self._con.execute(schema.query("insert_new_spans"), bounds))
             if inserted < len(unique):
@@ -358,7 +360,7 @@ class Store:
             if inserted == len(unique) and not replaced:
                 news.spans.extend(unique)
             else:
-                news.changed.update(row.trace_id for row in unique)
+                news.changed |= unique.trace_ids()
         new = inserted - replaced
         return Appended(new, received - new)
 

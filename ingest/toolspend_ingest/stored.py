@@ -27,11 +27,10 @@ def span(row: Sequence[Any]) -> Span:
     """A span in the conventions' words, from the columns of `spans_of_traces`."""
     attributes = None if vocabularies.may_speak(row[6], row[3]) else _inherited(row[12])
     if attributes is not None:
-        return Span(*row[:12], attributes)
-    events = row[13]
-    return vocabularies.translate(
-        Span(*row[:12], json_text.read(row[12]), [] if events == "[]" else json_text.read(events))
-    )
+        fields = [*row[:12], attributes]
+        return Span(*fields)
+    fields = [*row[:12], json_text.read(row[12]), [] if row[13] == "[]" else json_text.read(row[13])]
+    return vocabularies.translate(Span(*fields))
 
 
 def _inherited(text: str) -> dict[str, Any] | None:
