@@ -1,9 +1,9 @@
 """Traffic of many agents, deterministic and quick to make: sessions of about 1 KB a span, by number.
 
 A session is a trace: an agent's turns, each a model request with its evidence, a batch of tool calls, and what an
-ordinary application does within them (HTTP, SQL, a cache). A few sessions are built once, as messages; every other one
-is the same bytes with its own ids and times put in, some 50 us a session, so that a client can send more than a server
-can take.
+ordinary application does within them (HTTP, SQL, a cache). Some hundred sessions are built once, as messages; every
+other one is the same bytes with its own ids and times put in, some 50 us a session, so that a client can send more than
+a server can take.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BATCH_SPANS = 512
 """Spans to a request, as the SDK's batches have."""
 ACTIVE = 24
 """Sessions that one client has under way at the same time: their spans come mixed."""
-KINDS = 12
+KINDS = 300
 START_NS = 1_790_000_000 * 10**9
 _SECOND = 10**9
 
@@ -77,7 +77,7 @@ class Session:
 
 def session(number: int) -> Session:
     """The session of that number, the same each time."""
-    kind = _kinds()[number % KINDS]
+    kind = _kind(number % KINDS)
     data = bytearray(
         kind.data.replace(_TEXT, b"%016d" % number)
         .replace(_TRACE, number.to_bytes(8, "big"))
@@ -128,8 +128,8 @@ def batches(client: int, clients: int, spans: int) -> Iterator[tuple[bytes, int]
 
 
 @cache
-def _kinds() -> tuple[_Kind, ...]:
-    return tuple(_build(random.Random(f"kind {index}")) for index in range(KINDS))
+def _kind(index: int) -> _Kind:
+    return _build(random.Random(f"kind {index}"))
 
 
 @cache

@@ -254,7 +254,7 @@ class Normalised:
     def says_something(self) -> bool:
         """Whether spans above and below may matter to it, and it to them."""
         said = (self.request, self.tool_call, self.batch, self.selection, self.compression)
-        return any(each is not None for each in said)
+        return said != (None, None, None, None, None)
 
 
 _ARROW = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 from toolspend import attributes as at
 
 from . import json_text
 from .rows import Evidence
+
+Repeat: TypeAlias = tuple[int, int]
+"""From where and to where of its base a prompt goes on."""
 
 
 class Segment(NamedTuple):
@@ -33,11 +36,11 @@ class Segment(NamedTuple):
 
 def read(value: object) -> Segment | None:
     """A segment from its JSON array; None for what is none."""
-    if not isinstance(value, list) or len(value) < 2 or not isinstance(value[0], str):
+    if type(value) is not list or len(value) < 2 or type(value[0]) is not str or type(value[1]) is not int:
         return None
-    if not isinstance(value[1], int) or isinstance(value[1], bool):
-        return None
-    tool, id_, flags, *_ = (*value[2:5], None, None, None)
+    if len(value) == 2:
+        return Segment(value[0], value[1], None, None, "")
+    tool, id_, flags = (*value[2:5], None, None)[:3]
     return Segment(
         value[0],
         value[1],
@@ -52,37 +55,33 @@ def outputs(evidence: Evidence) -> list[Segment]:
     return [segment for item in _list(evidence.output) if (segment := read(item)) is not None]
 
 
-def spelled_out(evidence: Evidence) -> Iterator[Segment]:
-    """The segments of the prompt that the evidence names itself, and not as a repeat of an earlier request's."""
-    for item in _list(evidence.delta):
-        if (segment := read(item)) is not None:
-            yield segment
+def prompt(evidence: Evidence) -> list[Segment | Repeat | None]:
+    """What the prompt was made of: segments, and runs of the base's; None for what is neither."""
+    return [found if (found := read(item)) is not None else _repeat(item) for item in _list(evidence.delta)]
+
+
+def restated(evidence: Evidence) -> Iterator[Segment]:
+    """The segments of the base that are said once more."""
     for run in _list(evidence.restated):
         for item in run[1:] if isinstance(run, list) else ():
             if (segment := read(item)) is not None:
                 yield segment
 
 
-def prompt_kinds(row: Evidence, known: Mapping[str, str]) -> str | None:
+def kinds(pieces: Sequence[Segment | Repeat | None], base: str | None) -> str | None:
     """The kind of every segment of a prompt, as one letter each; None where they are not all known."""
-    if row.delta is None:
-        return None
-    base = known.get(row.base_request_id or "")
-    parts = [_kinds(item, base) for item in _list(row.delta)]
-    whole = [part for part in parts if part is not None]
-    return "".join(whole) if whole and len(whole) == len(parts) else None
+    found = []
+    for piece in pieces:
+        if isinstance(piece, Segment):
+            found.append(piece.kind[:1] or at.SEGMENT_OTHER)
+        elif piece is None or base is None or piece[1] > len(base):
+            return None
+        else:
+            found.append(base[piece[0] : piece[1]])
+    return "".join(found) if found else None
 
 
-def _kinds(item: object, base: str | None) -> str | None:
-    if (segment := read(item)) is not None:
-        return segment.kind[:1] or at.SEGMENT_OTHER
-    repeat = _repeat(item)
-    if base is None or repeat is None or repeat[1] > len(base):
-        return None
-    return base[repeat[0] : repeat[1]]
-
-
-def _repeat(item: object) -> tuple[int, int] | None:
+def _repeat(item: object) -> Repeat | None:
     """From where and to where of the base a `[from, count]` item repeats; None for what is none."""
     if not isinstance(item, list) or len(item) != 2:
         return None

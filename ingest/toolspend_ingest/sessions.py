@@ -60,7 +60,9 @@ class Said:
             if request.stop_reason in _ASKED_FOR_TOOLS:
                 self._silent = request
             return
-        spelled_out, outputs = list(segments.spelled_out(row)), segments.outputs(row)
+        prompt, outputs = segments.prompt(row), segments.outputs(row)
+        spelled_out = [piece for piece in prompt if isinstance(piece, Segment)]
+        spelled_out.extend(segments.restated(row))
         if self._silent is not None:
             # A response that said nothing of its content: its calls are the new ones of the next prompt.
             self._ask(self._silent, spelled_out)
@@ -76,7 +78,7 @@ class Said:
         for segment in spelled_out:
             if segment.kind == at.SEGMENT_DEFINITION and segment.tool and segment.id:
                 self.versions[segment.tool].add(segment.id)
-        if (kinds := segments.prompt_kinds(row, self.kinds)) is not None:
+        if (kinds := segments.kinds(prompt, self.kinds.get(row.base_request_id or ""))) is not None:
             self.kinds[request.request_id] = kinds
             if row.segments is not None:
                 request.tools_offered = kinds.count(at.SEGMENT_DEFINITION)

@@ -285,7 +285,7 @@ class Store:
             return
         with self._transaction():
             self._migrate(found)
-            if self._fact("schema") != schema.fingerprint():
+            if found < known or self._fact("schema") != schema.fingerprint():
                 for statement in schema.views().values():
                     self._con.execute(statement)
                 self._con.execute(schema.comments())

@@ -20,6 +20,7 @@ _Glimpse: Final = msgspec.defstruct(
     [(field, Any, msgspec.UNSET) for field in (*_INHERITED, *_MARKS)],
     rename=_INHERITED | _MARKS,
 )
+_NO_MARKS: Final = (msgspec.UNSET,) * len(_MARKS)
 _glimpse = msgspec.json.Decoder(_Glimpse).decode
 
 
@@ -39,8 +40,7 @@ def _inherited(text: str) -> dict[str, Any] | None:
         seen = _glimpse(text)
     except (msgspec.MsgspecError, UnicodeError):
         return None
-    for field in _MARKS:
-        if getattr(seen, field) is not msgspec.UNSET:
-            return None
-    found = ((name, getattr(seen, field)) for field, name in _INHERITED.items())
-    return {name: value for name, value in found if value is not msgspec.UNSET}
+    said = msgspec.structs.astuple(seen)
+    if said[len(_INHERITED) :] != _NO_MARKS:
+        return None
+    return {name: value for name, value in zip(_INHERITED.values(), said, strict=False) if value is not msgspec.UNSET}

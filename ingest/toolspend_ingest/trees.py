@@ -24,8 +24,11 @@ def names_in(spans: Iterable[Span]) -> dict[str, set[str]]:
     """The sessions that spans name, by the attribute that names them."""
     found: dict[str, set[str]] = {name: set() for name in SESSION_ATTRIBUTES}
     for span in spans:
+        attributes = span.attributes
         for name, values in found.items():
-            if name in span.attributes and (value := _session(span, name)):
+            said = attributes.get(name)
+            is_known = type(said) is str and said in values
+            if said is not None and not is_known and (value := _session(span, name)):
                 values.add(value)
     return found
 
@@ -62,7 +65,9 @@ class Tree:
         for name in SESSION_ATTRIBUTES:
             if not self._sessions[name]:
                 continue
-            inherited = (found for each in (span, *self.ancestors(span)) if (found := _session(each, name)))
+            if (own := _session(span, name)) is not None:
+                return own
+            inherited = (found for each in self.ancestors(span) if (found := _session(each, name)))
             if (session := next(inherited, None)) is not None:
                 return session
             if len(self._sessions[name]) == 1:

@@ -130,6 +130,28 @@ def test_a_second_open_keeps_rows_and_restores_views(tmp_path: Path) -> None:
         assert versions == [(migration.version,) for migration in schema.migrations()]
 
 
+def test_an_older_store_gets_its_attributes_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spans of before the eighth migration stay as they were, described as ever, in less room."""
+    path = tmp_path / "s.duckdb"
+    known = schema.migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "migrations", lambda: known[:7])
+        with Store.open(path) as store:
+            store.append(batch(agent_spans()), "a", "a", 1)
+            before = contents(store)
+    with Store.open(path) as store:
+        assert contents(store) == before
+        con = store.cursor()
+        comments = con.execute("select comment from duckdb_columns() where table_name = 'spans'").fetchall()
+        assert all(comment for (comment,) in comments)
+        con.execute("checkpoint")
+        stored = con.execute(
+            "select distinct compression from pragma_storage_info('spans')"
+            " where column_name = 'attributes' and segment_type <> 'VALIDITY'"
+        )
+        assert stored.fetchall() == [("ZSTD",)]
+
+
 def test_a_store_from_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:
     """The message names the file, both versions and what to do, on one line."""
     path = tmp_path / "s.duckdb"

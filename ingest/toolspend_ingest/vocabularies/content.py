@@ -83,6 +83,9 @@ PREFIXES: Final = (
     "reranker.",
 )
 """The beginnings of attributes that hold a list of content by index."""
+_MOST_HARMLESS: Final = 10_000
+_harmless: set[str] = set()
+"""Names that were seen not to be of content: one comparison of sets tells of most spans that they hold none."""
 _EVENT_NAMES: Final = frozenset({"content", "message", "tool_calls", "body", "arguments", "gen_ai.event.content"})
 
 
@@ -93,11 +96,12 @@ def is_content(name: str) -> bool:
 
 def has_any(attributes: Mapping[str, Any]) -> bool:
     """Whether any attribute holds content."""
-    if not NAMES.isdisjoint(attributes):
+    if attributes.keys() <= _harmless:
+        return False
+    if any(map(is_content, attributes)):
         return True
-    for name in attributes:  # noqa: SIM110  # a generator takes twice as long
-        if name.startswith(PREFIXES):
-            return True
+    if len(_harmless) < _MOST_HARMLESS:
+        _harmless.update(attributes)
     return False
 
 

@@ -124,9 +124,21 @@ def test_news_beyond_what_is_kept_is_read_again(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("toolspend_ingest.news._MOST_KEPT", 2)
     spans = spans_of(simulated("cached", 1))[:3]
     news = News()
-    news.add(News(spans[:2]))
-    assert (news.spans, news.changed) == (spans[:2], set())
-    news.add(News(spans[2:]))
-    assert (news.spans, news.changed) == ([], {span.trace_id for span in spans})
-    assert news.take(["another"]) == News([], {"another"})
-    assert news.take([spans[0].trace_id]) == News([], {spans[0].trace_id})
+    news.add(News(SpanBatch(spans[:2])))
+    assert (news.spans.rows, news.changed) == (spans[:2], set())
+    news.add(News(SpanBatch(spans[2:])))
+    assert (news.spans.rows, news.changed) == ([], {span.trace_id for span in spans})
+    for trace_id in ("another", spans[0].trace_id):
+        taken = news.take([trace_id])
+        assert (taken.spans.rows, taken.changed) == ([], {trace_id})
+
+
+def test_news_are_taken_by_trace(simulated: Simulate) -> None:
+    """What is about some traces goes with them, all else stays."""
+    spans = spans_of(simulated("cached", 1))
+    own = [span for span in spans if span.trace_id == spans[0].trace_id]
+    others = [span._replace(trace_id="f" * 32) for span in own]
+    news = News(SpanBatch([*own, *others]), {"f" * 32})
+    taken = news.take([spans[0].trace_id])
+    assert (taken.spans.rows, taken.changed) == (own, set())
+    assert (news.spans.rows, news.changed) == (others, {"f" * 32})
