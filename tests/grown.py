@@ -8,7 +8,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from attributed import TableRow
+import duckdb
+
+from attributed import TableRow, put_rows
 from toolspend_ingest.attribution.growth import Growth
 from toolspend_ingest.rows import Evidence, LlmRequest, ToolCall, ToolSelection
 
@@ -31,6 +33,11 @@ def growth_of(rows: Iterable[TableRow]) -> Growth:
             case _:
                 raise ValueError(table)
     return growth
+
+
+def put_rest(con: duckdb.DuckDBPyConnection, rows: Iterable[TableRow]) -> None:
+    """Adds the rows that the attribution does not insert itself."""
+    put_rows(con, [row for row in rows if row[0] not in ("llm_requests", "tool_calls")])
 
 
 def loads(rows: Iterable[TableRow], first: int) -> list[list[TableRow]]:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from .attribution.densities import is_settled
-from .attribution.growth import CallKey, Growth, call_key
+from .attribution.growth import Growth
 from .prices import PriceBook
 from .rows import Evidence, LlmRequest, SeenDefinition, Span, ToolBatch, ToolCall
 from .sessions import Said, SessionRows, complete, finish, without_span
@@ -185,7 +185,7 @@ class KnownSession:
             (call for rows in traces for call in rows.tool_calls),
             key=lambda call: (call.started_at, call.span_id or ""),
         )
-        gone = [key for call in calls if (key := self._replace(call)) is not None]
+        replaced = {call.tool_call_id for call in calls if self._replace(call)}
         for id_ in asked_ids:
             if id_ not in self.calls:
                 calls.append(without_span(self.said.asked[id_], id_))
@@ -212,11 +212,11 @@ class KnownSession:
         for call in group:
             self._put(call)
         changed = [call for call in group if call.tool_call_id in new or was[call.tool_call_id] != call]
-        deleted = {call.tool_call_id for call in changed} - new.keys() | {key[2] for key in gone}
+        deleted = {call.tool_call_id for call in changed} - new.keys() | replaced
         self._forget()
         selections = [row for rows in traces for row in rows.selections]
         return Changes(
-            Growth(requests, evidence, changed, gone, selections),
+            Growth(requests, evidence, changed, selections),
             [*batches.values(), *made],
             [row for rows in traces for row in rows.definitions],
             sorted(id_ for id_ in deleted if id_ is not None),
@@ -241,8 +241,8 @@ class KnownSession:
             raise NotContinued("a tool has another version")
         return list(islice(said.asked, asked, None)), list(islice(said.results, results, None))
 
-    def _replace(self, call: ToolCall) -> CallKey | None:
-        """Takes a run in, in place of the row that its call had while no span told of it."""
+    def _replace(self, call: ToolCall) -> bool:
+        """Takes a run in, and says whether it is in place of the row that its call had while no span told of it."""
         id_ = call.tool_call_id
         if id_ is None:
             raise NotContinued("a call has no id")
@@ -255,7 +255,7 @@ class KnownSession:
         if id_ in self.said.asked:
             call.request_id = self.said.asked[id_].request.request_id
         self._put(call)
-        return call_key(old) if old is not None else None
+        return old is not None
 
     def _put(self, call: ToolCall) -> None:
         id_ = call.tool_call_id or ""
@@ -310,6 +310,8 @@ class Continued:
         self.steps = 0
         """How often a session was added to without being derived whole."""
         self.book: PriceBook | None = None
+        self.emitters: set[tuple[str | None, str | None]] | None = None
+        """Services and instrumentations that told of their requests, and maybe some whose requests are gone."""
 
     def keep(self, session_id: str, session: KnownSession, traces: Iterable[tuple[str, KnownTrace]]) -> None:
         """Keeps a session with its traces, which are of no other."""
@@ -331,3 +333,4 @@ class Continued:
         self.sessions.clear()
         self.traces.clear()
         self.book = None
+        self.emitters = None

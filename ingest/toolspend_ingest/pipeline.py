@@ -11,7 +11,7 @@ import contextlib
 import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
@@ -39,6 +39,7 @@ from .sessions import Said, SessionRows
 from .spans import SpanBatch
 from .traces import TraceRows, trace_rows
 from .trees import names_in
+from .writing import insert_rows
 
 _BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelection, Compression)
 
@@ -46,7 +47,8 @@ _BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelecti
 class Derived(NamedTuple):
     """The traces whose rows were made again, and the sessions that have, or had, any of those rows.
 
-    `growths` has the sessions whose other rows stayed, with what they got.
+    `growths` has the sessions whose other rows stayed, with what they got: its requests and calls are still to be
+    inserted, with what the attribution finds of them.
     """
 
     trace_ids: list[str]
@@ -107,6 +109,8 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
     _price(con, (request for rows, _ in joined for request in rows.requests), memory)
     _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))
     if memory is not None:
+        if memory.emitters is not None:
+            memory.emitters |= _emitters(request for rows, _ in joined for request in rows.requests)
         for session_id in session_ids:
             memory.forget(session_id)
         shared = {name for rows in traces.values() for copy in rows.copies for name in copy.traces}
@@ -159,7 +163,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
     has_copies = any(count > 1 for count in responses.values()) or any(
         rows.links or not ONLY_BESIDE.isdisjoint(rows.scopes.values()) for rows in told
     )
-    if has_copies or _column(con, "traces_of_responses", sorted(responses)) or _traces_of_twins(con, told):
+    if has_copies or _column(con, "traces_of_responses", sorted(responses)) or _has_twins(con, told, memory):
         whole |= {part.trace_id for parts in plans.values() for part in parts}
         plans.clear()
     changes: dict[str, Changes] = {}
@@ -243,12 +247,10 @@ def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Co
             con.execute(schema.query("delete_calls"), [session_id, each.deleted_calls])
         if each.deleted_batches:
             con.execute(schema.query("delete_batches"), [session_id, each.deleted_batches])
-    _insert(con, LlmRequest, [row for each in every for row in each.growth.requests])
-    _insert(con, Evidence, [row for each in every for row in each.growth.evidence.values()])
-    _insert(con, ToolCall, [row for each in every for row in each.growth.calls])
-    _insert(con, ToolBatch, [row for each in every for row in each.batches])
-    _insert(con, ToolSelection, [row for each in every for row in each.growth.selections])
-    _insert(con, SeenDefinition, [row for each in every for row in each.definitions])
+    insert_rows(con, Evidence, [row for each in every for row in each.growth.evidence.values()])
+    insert_rows(con, ToolBatch, [row for each in every for row in each.batches])
+    insert_rows(con, ToolSelection, [row for each in every for row in each.growth.selections])
+    _merge_definitions(con, [row for each in every for row in each.definitions])
 
 
 def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
@@ -278,6 +280,20 @@ def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]
         return [row[0] for row in con.execute(schema.query("traces_of_twins")).fetchall()]
 
 
+def _has_twins(con: duckdb.DuckDBPyConnection, traces: Sequence[TraceRows], memory: Continued) -> bool:
+    """Whether another emitter may have told of these requests; nothing is asked where no service has another."""
+    if memory.emitters is None:
+        memory.emitters = set(con.execute(schema.query("emitters")).fetchall())
+    told = _emitters(row for rows in traces for row in rows.requests)
+    memory.emitters |= told
+    has_others = any(service == each and scope != other for service, scope in told for each, other in memory.emitters)
+    return has_others and bool(_traces_of_twins(con, traces))
+
+
+def _emitters(requests: Iterable[LlmRequest]) -> set[tuple[str | None, str | None]]:
+    return {(request.service, request.scope) for request in requests}
+
+
 def _by_session(traces: Iterable[TraceRows]) -> list[SessionRows]:
     by_id: dict[str, SessionRows] = defaultdict(lambda: SessionRows([], {}, [], []))
     for rows in traces:
@@ -297,24 +313,21 @@ def _replace(
 ) -> None:
     for kind in _BY_TRACE:
         con.execute(f"delete from {kind.table} where trace_id in (select unnest(cast(? as varchar[])))", [trace_ids])  # noqa: S608
-    _insert(con, LlmRequest, [row for rows in joined for row in rows.requests])
-    _insert(con, RequestCopy, [row for rows in traces for row in rows.copies])
-    _insert(con, Evidence, [row for rows in joined for row in rows.evidence.values()])
-    _insert(con, ToolCall, [row for rows in joined for row in rows.tool_calls])
-    _insert(con, ToolBatch, [row for rows in joined for row in rows.batches])
-    _insert(con, ToolSelection, [row for rows in traces for row in rows.selections])
-    _insert(con, Compression, [row for rows in traces for row in rows.compressions])
-    _insert(con, SeenDefinition, [row for rows in traces for row in rows.definitions])
+    insert_rows(con, LlmRequest, [row for rows in joined for row in rows.requests])
+    insert_rows(con, RequestCopy, [row for rows in traces for row in rows.copies])
+    insert_rows(con, Evidence, [row for rows in joined for row in rows.evidence.values()])
+    insert_rows(con, ToolCall, [row for rows in joined for row in rows.tool_calls])
+    insert_rows(con, ToolBatch, [row for rows in joined for row in rows.batches])
+    insert_rows(con, ToolSelection, [row for rows in traces for row in rows.selections])
+    insert_rows(con, Compression, [row for rows in traces for row in rows.compressions])
+    _merge_definitions(con, [row for rows in traces for row in rows.definitions])
 
 
-def _insert(con: duckdb.DuckDBPyConnection, kind: type[Any], rows: Sequence[Any]) -> None:
+def _merge_definitions(con: duckdb.DuckDBPyConnection, rows: Sequence[SeenDefinition]) -> None:
     if not rows:
         return
-    with _incoming(con, to_arrow(kind, rows)):
-        if kind is SeenDefinition:
-            con.execute(schema.query("merge_definitions"))
-        else:
-            con.execute(f"insert into {kind.table} by name select * from incoming")  # noqa: S608
+    with _incoming(con, to_arrow(SeenDefinition, rows)):
+        con.execute(schema.query("merge_definitions"))
 
 
 @contextlib.contextmanager

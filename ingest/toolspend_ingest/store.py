@@ -34,7 +34,8 @@ from .errors import (
     StoreTooNew,
 )
 from .news import News
-from .spans import SpanBatch
+from .spans import SpanBatch, SpanRow
+from .writing import FEW, insert_values
 
 DERIVATION = "3"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
@@ -345,6 +346,13 @@ class Store:
         """Store the spans; what changed by it joins `news`."""
         if not len(unique):
             return Appended(0, 0)
+        if len(unique) <= FEW:
+            rows = unique.rows
+            starts, ids = [row.started_at for row in rows], [row.span_id for row in rows]
+            if not self._con.execute(schema.query("stored_spans"), [ids, min(starts), max(starts)]).fetchall():
+                insert_values(self._con, "spans", dict(zip(SpanRow._fields, zip(*rows, strict=True), strict=True)))
+                news.spans.extend(unique)
+                return Appended(len(rows), received - len(rows))
         table = unique.to_arrow()
         bounds = list(pc.min_max(table["started_at"]).as_py().values())
         self._con.register("incoming", table)

@@ -106,7 +106,7 @@ def timed(name: str, work: Callable[[int], object], times: int) -> dict[str, flo
 def one_more(con: Any) -> dict[str, float]:
     """The attribution of one more request: of its whole session, and alone."""
     from attributed import put_rows, rows_of
-    from grown import growth_of, loads
+    from grown import growth_of, loads, put_rest
     from toolspend_ingest.attribution import run
     from toolspend_ingest.attribution.memory import Memory
 
@@ -125,7 +125,7 @@ def one_more(con: Any) -> dict[str, float]:
     attribute(memory)
     alone: list[dict[str, float]] = []
     for part in parts[1:]:
-        put_rows(con, part)
+        put_rest(con, part)
         alone.append(timed("alone", lambda _, part=part: attribute(memory, {"long": growth_of(part)}), 1))
     assert memory.steps == MORE
     return {**whole, **{name: statistics.median(each[name] for each in alone) for name in alone[0]}}

@@ -39,8 +39,10 @@ class CallTotals(NamedTuple):
 
     def plus(self, other: CallTotals) -> CallTotals:
         """Both together; the other may have more calls."""
-        more = len(other.cost) - len(self.cost)
-        return CallTotals(*(np.pad(one, (0, more)) + two for one, two in zip(self, other, strict=True)))
+        both = CallTotals(*(column.copy() for column in other))
+        for column, held in zip(both, self, strict=True):
+            column[: len(held)] += held
+        return both
 
 
 class CallColumns(NamedTuple):

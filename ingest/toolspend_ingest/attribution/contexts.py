@@ -66,7 +66,7 @@ def read_contexts(inputs: Inputs, known: Contexts | None = None) -> Contexts:
         assembly.go_on(known)
     for rows in lineage.waves:
         assembly.add(rows)
-    return assembly.finish()
+    return assembly.finish(known)
 
 
 class _Assembly:
@@ -206,27 +206,29 @@ class _Assembly:
         found: Ints = (np.maximum(self.inputs.prompts.chars - chars, 0) // np.maximum(blanks, 1))[rows]
         return found
 
-    def _dropped(self, pool: Ints) -> Flags:
-        """What lies before a summary in a prompt, all messages of one that its own answer summed up, and definitions
-        that no tool search has found."""
-        letter = self.pieces.letter[pool]
-        output, count = self.inputs.output, len(self.length)
-        place, owner = spans(self.start, self.length), np.repeat(np.arange(count), self.length)
-        within = place - self.start[owner]
-        last = np.full(count, -1, dtype=np.int64)
-        found = letter[place] == K
-        np.maximum.at(last, owner[found], within[found])
-        summed = np.unique(output.p[output.kind == K])
-        last[summed] = self.length[summed]
-        dropped = np.zeros(len(letter), dtype=np.bool_)
-        is_head = (letter[place] == D) | (letter[place] == S) | ((letter[place] == OTHER) & (within == 0))
-        dropped[place] = (within < last[owner]) & ~is_head
-        return dropped | self.pieces.is_deferred[pool]
+    def _marks(self, pool: Ints, rows: Ints) -> tuple[Flags, Flags]:
+        """Of prompts whose elements these are, end to end: which begin messages, and which are dropped.
 
-    def finish(self) -> Contexts:
+        Dropped is what lies before a summary in a prompt, all messages of one that its own answer summed up, and
+        definitions that no tool search has found.
+        """
+        letter, length, output = self.pieces.letter[pool], self.length[rows], self.inputs.output
+        owner, within = np.repeat(np.arange(len(rows)), length), spans(np.zeros_like(length), length)
+        last = np.full(len(rows), -1, dtype=np.int64)
+        found = letter == K
+        np.maximum.at(last, owner[found], within[found])
+        summed = np.isin(rows, output.p[output.kind == K])
+        last[summed] = length[summed]
+        is_head = (letter == D) | (letter == S) | ((letter == OTHER) & (within == 0))
+        dropped = (within < last[owner]) & ~is_head | self.pieces.is_deferred[pool]
+        role = _ROLE[letter]
+        earlier = np.concatenate([[0], role[:-1]]) * (within > 0)
+        return (role > 0) & (role != earlier) & ~dropped, dropped
+
+    def finish(self, known: Contexts | None) -> Contexts:
         """Everything, with the blanks among the pieces."""
         pool, source = self.pool[: self.used].copy(), self.source[: self.used].copy()
-        pieces, known = self.pieces, len(self.pieces)
+        pieces, count = self.pieces, len(self.pieces)
         if self.blanks:
             rows = np.concatenate(self.blank_rows)
             no, none = np.zeros(self.blanks, dtype=np.int64), np.full(self.blanks, -1, dtype=np.int64)
@@ -238,16 +240,16 @@ class _Assembly:
             }  # fmt: skip
             for name, values in unknown.items():
                 setattr(pieces, name, np.concatenate([getattr(pieces, name), values]))
-            same = np.arange(known + self.blanks)
+            same = np.arange(count + self.blanks)
             for blank, piece in self.alias.items():
                 same[blank] = piece
             pool = same[pool]
-        rows = np.arange(len(self.length))
-        is_start = np.zeros(self.used, dtype=np.bool_)
-        is_start[self.start[rows[self.length > 0]]] = True
-        role = _ROLE[pieces.letter[pool]]
-        earlier = np.concatenate([[0], role[:-1]]) * ~is_start
-        dropped = self._dropped(pool)
+        if known is None:
+            is_start, is_dropped = self._marks(pool, np.argsort(self.start, kind="stable"))
+        else:
+            more = self._marks(pool[len(known.pool) :], np.arange(len(known.start), len(self.start)))
+            is_start = np.concatenate([known.is_message_start, more[0]])
+            is_dropped = np.concatenate([known.is_dropped, more[1]])
         return Contexts(
             self.inputs,
             self.lineage,
@@ -258,7 +260,7 @@ class _Assembly:
             self.length,
             self.shared,
             self.is_whole,
-            (role > 0) & (role != earlier) & ~dropped,
-            dropped,
+            is_start,
+            is_dropped,
             pieces.letter == BLANK,
         )

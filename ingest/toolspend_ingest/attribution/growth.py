@@ -27,24 +27,20 @@ _FINISHED: Final = ("end_turn", "stop", "stop_sequence")
 _FLAGS: Final = "ipsle"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 
-CallKey = tuple[str, str | None, str | None]
-"""What a row of `tool_calls` is known by within its session."""
-
 
 @dataclass(slots=True)
 class Growth:
-    """What a session got: requests in the order of time, calls that are new or have changed, and calls that went."""
+    """What a session got: requests in the order of time, and calls that are new or in place of others of their id."""
 
     requests: list[LlmRequest] = field(default_factory=list)
     evidence: dict[str, Evidence] = field(default_factory=dict)
     calls: list[ToolCall] = field(default_factory=list)
-    gone: list[CallKey] = field(default_factory=list)
     selections: list[ToolSelection] = field(default_factory=list)
 
     @property
     def has_any(self) -> bool:
         """Whether there is anything to attribute."""
-        return bool(self.requests or self.calls or self.gone or self.selections)
+        return bool(self.requests or self.calls or self.selections)
 
 
 class Price(NamedTuple):
@@ -83,11 +79,6 @@ class Texts:
         if found == len(self.texts):
             self.texts.append(text)
         return found
-
-
-def call_key(call: ToolCall) -> CallKey:
-    """What the row of a call is known by."""
-    return call.trace_id, call.span_id, call.tool_call_id
 
 
 def micros(at: datetime) -> int:

@@ -127,8 +127,6 @@ class Inputs(NamedTuple):
     """What the ledger says of each prompt."""
     price_models: pa.ChunkedArray
     """What each prompt is priced as."""
-    call_names: pa.Table
-    """The ids of the calls, of their spans and of their traces."""
 
 
 def read(con: duckdb.DuckDBPyConnection, query: Callable[[str], str], sessions: Sequence[str]) -> Inputs:
@@ -167,7 +165,6 @@ def read(con: duckdb.DuckDBPyConnection, query: Callable[[str], str], sessions: 
         con.sql(query("models")).to_arrow_table()["model"].to_pylist(),
         con.sql(query("names")).to_arrow_table(),
         table["price_model"],
-        calls.select(["trace_id", "span_id", "id"]),
     )  # fmt: skip
 
 

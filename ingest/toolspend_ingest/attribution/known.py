@@ -11,18 +11,17 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, densities, totals
 from .contexts import Contexts, read_contexts
 from .densities import is_output_part, is_settled, last_equation
 from .growth import (
-    CallKey,
     Edges,
     Growth,
     Price,
     Texts,
-    call_key,
     micros,
     names_of,
     read_calls,
@@ -54,9 +53,8 @@ class Known:
     offered: DefinitionTotals
     columns: CallColumns
     """Of the calls, as they are stored."""
-    call_keys: list[CallKey]
-    asked_by: list[str | None]
-    """The request of each call."""
+    asked_by: npt.NDArray[np.object_]
+    """The request of each call, by name; or None."""
     count: int
     last_us: int
     inferred_us: int
@@ -97,9 +95,12 @@ class Step(NamedTuple):
 
 
 def can_go_on(inputs: Inputs) -> bool:
-    """Whether a session can be kept: the only one, long enough that its densities stay, and nothing of it was lost."""
-    names = inputs.names["request_id"]
+    """Whether a session can be kept: the only one, long enough that its densities stay, nothing of it was lost, and
+    each call of it has an id of its own."""
+    names, ids = inputs.names["request_id"], inputs.calls.id
     if not is_settled(len(inputs.prompts)) or is_broken(inputs.prompts).any() or _has_provider_tool(inputs):
+        return False
+    if (ids < 0).any() or len(np.unique(ids)) < len(ids):
         return False
     return len(names.unique()) == len(names)
 
@@ -122,7 +123,6 @@ def keep(
     is_silent = ~_has_parts(contexts)
     inferred = prompts.started_us[lineage.is_inferred]
     every = np.arange(len(prompts))
-    keys = inputs.call_names.to_pylist()
     groups = len(shares.densities.session)
     return Known(
         *_last(contexts, shares, lineage.by_rank[-_LAST:]),
@@ -130,8 +130,7 @@ def keep(
         total,
         definitions(ledger),
         columns,
-        [(row["trace_id"], row["span_id"], row["id"]) for row in keys],
-        [names[p] if p >= 0 else None for p in inputs.calls.p.tolist()],
+        np.array([*names, None], dtype=np.object_)[inputs.calls.p],
         len(prompts),
         int(prompts.started_us.max()),
         int(inferred.max()) if len(inferred) else -(2**62),
@@ -165,7 +164,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         read_items([(p, each.delta) for p, each in said], tools, ids, may_copy=True),
         read_items([(p, each.output) for p, each in said], tools, ids, may_copy=False),
     )
-    calls, keys, asked_by, stored = _merge(known, growth, place_of, tools, ids)
+    calls, asked_by, stored = _merge(known, growth, place_of, tools, ids)
     inputs = together(
         before, prompts, items, calls, (tools, ids),
         pa.concat_tables([before.names, names_of(growth.requests, before.names.schema)]),
@@ -173,15 +172,14 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
 
     contexts = read_contexts(inputs, known.contexts)
     _check_contexts(known, contexts, new)
-    _check_calls(growth, contexts, keys)
     was_sized = known.shares.sizes.is_sized
     shares = share(contexts, known.shares)
     if (known.is_loose & shares.sizes.is_sized[: len(was_sized)] & ~was_sized).any():
         raise NotAlone("an earlier request was billed for what has a size only now")
-    ledger = keep_ledger(_only(contexts, new), shares, known.booked)
+    ledger = keep_ledger(_only(contexts, new), shares, known.booked, first_new)
     total = known.total.plus(totals(ledger))
     columns = account(contexts, total)
-    is_changed = np.zeros(len(keys), dtype=np.bool_)
+    is_changed = np.zeros(len(calls), dtype=np.bool_)
     for now, was in zip(columns[1:], stored[1:], strict=True):
         is_changed |= now != was
     offered = known.offered.plus(definitions(ledger))
@@ -205,7 +203,6 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         total,
         offered,
         columns,
-        keys,
         asked_by,
         known.count + len(new),
         int(prompts.started_us[-1]) if len(new) else known.last_us,
@@ -263,36 +260,23 @@ def _check_contexts(known: Known, contexts: Contexts, new: Ints) -> None:
 
 def _merge(
     known: Known, growth: Growth, place_of: Mapping[str, int], tools: Texts, ids: Texts
-) -> tuple[Calls, list[CallKey], list[str | None], CallColumns]:
-    """All calls of the session, what they are known by, their requests, and what is stored of them."""
-    new_keys = [call_key(call) for call in growth.calls]
-    replaced = {*growth.gone, *new_keys}
-    kept = np.array([key not in replaced for key in known.call_keys], dtype=np.bool_)
-    touched = [place for place, is_kept in enumerate(kept.tolist()) if not is_kept]
-    asked = {known.asked_by[place] for place in touched} | {call.request_id for call in growth.calls}
-    if asked & known.silent:
-        raise NotAlone("a call says what an earlier output was made of")
+) -> tuple[Calls, npt.NDArray[np.object_], CallColumns]:
+    """All calls of the session, those of the growth last; their requests; and what is stored of them."""
     calls = known.contexts.inputs.calls
-    described = known.described.union(growth.evidence)
-    more = read_calls(growth.calls, place_of, described, tools, ids)
-    started = np.concatenate([calls.started_us[touched], more.started_us]) if len(touched) else more.started_us
+    more = read_calls(growth.calls, place_of, known.described.union(growth.evidence), tools, ids)
+    if (more.id < 0).any() or len(set(more.id.tolist())) < len(more):
+        raise NotAlone("a call has no id of its own")
+    is_kept = np.isin(calls.id, more.id, invert=True)
+    named = np.array([call.request_id for call in growth.calls], dtype=np.object_)
+    if not known.silent.isdisjoint([*known.asked_by[~is_kept], *named]):
+        raise NotAlone("a call says what an earlier output was made of")
+    started = np.concatenate([calls.started_us[~is_kept], more.started_us])
     if len(started) and int(started.min()) <= known.inferred_us:
         raise NotAlone("a call lies before a request of which only its usage is known")
-    merged = Calls(*(np.concatenate([getattr(calls, name)[kept], getattr(more, name)]) for name in Calls.__slots__))
-    null = np.full(len(new_keys), UNKNOWN)
-    stored = CallColumns(*(np.concatenate([column[kept], null]) for column in known.columns))
-    keys = [key for key, is_kept in zip(known.call_keys, kept.tolist(), strict=True) if is_kept]
-    asked_by = [key for key, is_kept in zip(known.asked_by, kept.tolist(), strict=True) if is_kept]
-    return merged, [*keys, *new_keys], [*asked_by, *(call.request_id for call in growth.calls)], stored
-
-
-def _check_calls(growth: Growth, contexts: Contexts, keys: list[CallKey]) -> None:
-    """Which of several runs of a call was the last is known by their order."""
-    number = contexts.pieces.calls
-    changed = number[len(keys) - len(growth.calls) :]
-    runs = np.bincount(number[number >= 0], minlength=contexts.pieces.call_count)
-    if (runs[changed[changed >= 0]] > 1).any():
-        raise NotAlone("a call was run again")
+    merged = Calls(*(np.concatenate([getattr(calls, name)[is_kept], getattr(more, name)]) for name in Calls.__slots__))
+    null = np.full(len(more), UNKNOWN)
+    stored = CallColumns(*(np.concatenate([column[is_kept], null]) for column in known.columns))
+    return merged, np.concatenate([known.asked_by[is_kept], named]), stored
 
 
 def _only(contexts: Contexts, rows: Ints) -> Contexts:
@@ -354,8 +338,8 @@ def _last(contexts: Contexts, shares: Shares, rows: Ints) -> tuple[Contexts, Sha
     prompts.session = np.zeros(count, dtype=np.int64)
     calls = replace(inputs.calls, p=place[inputs.calls.p], session=np.zeros(len(inputs.calls), dtype=np.int64))
     narrow = inputs._replace(
-        prompts=prompts, delta=no, restated=no, output=output, calls=calls, names=inputs.names.take(rows),
-        price_models=pa.chunked_array([pa.nulls(0)]), call_names=inputs.call_names.slice(0, 0),
+        prompts=prompts, delta=no, restated=no, output=output, calls=calls, names=_names(inputs.names, rows),
+        price_models=pa.chunked_array([pa.nulls(0)]),
     )  # fmt: skip
     kept = Lineage(
         place[lineage.base[rows]], lineage.rank[rows], np.arange(count), np.array([-lineage.rank[rows[0]]]), [], no,
@@ -380,6 +364,11 @@ def _last(contexts: Contexts, shares: Shares, rows: Ints) -> tuple[Contexts, Sha
     )  # fmt: skip
     densities = replace(shares.densities, group_of=shares.densities.group_of[rows])
     return found, Shares(densities, none, none, none, none, none, left)
+
+
+def _names(names: pa.Table, rows: Ints) -> pa.Table:
+    is_run = len(rows) > 0 and bool((np.diff(rows) == 1).all())
+    return names.slice(int(rows[0]), len(rows)) if is_run else names.take(rows)
 
 
 def _some(prompts: Prompts, rows: Ints) -> Prompts:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import before, running, spans, split, sums
+from .arrays import before, running, split, sums
 from .contexts import Contexts
 from .costs import costs_nano, is_priced
 from .inputs import SEARCH
@@ -92,10 +92,10 @@ class _Parts(NamedTuple):
     """What `owner` numbers: pieces, then the overhead and what is unattributed."""
 
 
-def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None) -> Ledger:
-    """The ledger of these prompts; with what is `known` from prompts before them."""
+def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None, first_new: int = 0) -> Ledger:
+    """The ledger of these prompts from `first_new` on; with what is `known` from prompts before them."""
     prompts = contexts.inputs.prompts
-    versions = _Versions(contexts)
+    versions = _Versions(contexts, np.arange(first_new, len(prompts)))
     priced = is_priced(prompts)
     prices = np.where(priced[:, None], np.maximum(prompts.prices, 0), 0)
 
@@ -121,16 +121,15 @@ def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None)
 
 
 class _Versions:
-    """The version of each tool that a prompt offers."""
+    """The version of each tool that some prompts offer."""
 
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: Contexts, rows: Ints) -> None:
         pieces = contexts.pieces
         self._tools = max(len(contexts.inputs.tools), 1)
-        row = np.repeat(np.arange(len(contexts.start)), contexts.length)
-        place = spans(contexts.start, contexts.length)
+        place, owner = contexts.elements(rows)
         piece = contexts.pool[place]
         found = np.flatnonzero((pieces.letter[piece] == D) & (pieces.tool[piece] >= 0))
-        key = row[found] * self._tools + pieces.tool[piece[found]]
+        key = rows[owner[found]] * self._tools + pieces.tool[piece[found]]
         order = np.argsort(key, kind="stable")
         self._key, self._version = key[order], pieces.version[piece[found[order]]]
 
@@ -271,6 +270,8 @@ def _loose(
     found: list[_Loose] = []
 
     def add(p: Ints, kind: int, basis: int, rate: int, tokens: Ints, tool: Ints | None = None) -> None:
+        if not len(p):
+            return
         none = np.full(len(p), -1, dtype=np.int64)
         named = none if tool is None else tool
         found.append(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from sessions_that_go_on import assert_whole, empty_stores, spans_of
 from simulator import Simulated
+from toolspend import attributes as at
 from toolspend_ingest import Store
 from toolspend_ingest.attribution import densities
 from toolspend_ingest.attribution import run as attribution
@@ -22,6 +25,7 @@ SHAPES = (
     "cached", "changing_tools", "compressed", "context_edits", "deferred_tools", "edited", "expiring", "flaky",
     "forked", "images", "multi_model", "resumed", "server_compaction", "subagents", "thinking", "web_search",
 )  # fmt: skip
+OTHER = "opentelemetry.instrumentation.genai.anthropic"
 stores = pytest.fixture(scope="module")(empty_stores)
 
 
@@ -142,3 +146,25 @@ def test_a_response_that_was_billed_before_is_not_added(simulated: Simulate, sto
     assert_whole(store)
     ids = store.cursor().execute("select response_id from llm_requests where response_id is not null").fetchall()
     assert len(ids) == len(set(ids))
+
+
+def test_a_request_that_another_emitter_told_of_is_not_added(simulated: Simulate, stores: Callable[[], Store]) -> None:
+    """A call without a response id, of a session that goes on, is found in the trace of another emitter's session."""
+    one = spans_of(simulated("cached", 1))
+    earlier = timedelta(days=1)
+    two = [
+        span._replace(scope=OTHER, started_at=span.started_at - earlier, ended_at=span.ended_at - earlier)
+        for span in spans_of(simulated("cached", 2))
+    ]
+    store = stores()
+    load(store, two)
+    load(store, one[:-1])
+    load(store, one[-1:])
+    chat = [span for span in one if at.RESPONSE_ID in span.attributes][-1]
+    said = {name: value for name, value in json.loads(chat.attributes).items() if name.startswith("gen_ai.")}
+    del said[at.RESPONSE_ID]
+    said[at.SESSION_ID] = json.loads(two[0].attributes)[at.SESSION_ID]
+    twin = chat._replace(trace_id="f" * 32, span_id="e" * 16, parent_span_id=None, scope=OTHER)
+    load(store, [twin._replace(attributes=json.dumps(said))])
+    assert_whole(store)
+    assert store.cursor().execute("select count(*) from request_copies").fetchone() == (1,)

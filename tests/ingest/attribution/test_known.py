@@ -9,7 +9,7 @@ import pytest
 
 from attributed import TableRow, attributed, emptied, put_rows, rows_of
 from conversations import Compression, Conversation, Selection, bill, definition, result, use
-from grown import growth_of, loads
+from grown import growth_of, loads, put_rest
 from toolspend_ingest.attribution import densities, run
 from toolspend_ingest.attribution.memory import Memory
 
@@ -50,7 +50,7 @@ def steps(talk: Conversation, first: int = KNOWN, more: Sequence[TableRow] = ())
     run.attribute_sessions(con, ["s"], memory)
     found = []
     for part in parts[1:]:
-        put_rows(con, part)
+        put_rest(con, part)
         before = memory.steps
         run.attribute_sessions(con, ["s"], memory, {"s": growth_of(part)})
         found.append(memory.steps - before)
@@ -170,7 +170,7 @@ def test_little_room_forgets_the_sessions_that_were_longest_untouched() -> None:
     memory = Memory(1)
     run.attribute_sessions(con, ["s"], memory)
     assert len(memory) == 0
-    put_rows(con, parts[1])
+    put_rest(con, parts[1])
     run.attribute_sessions(con, ["s"], memory, {"s": growth_of(parts[1])})
     assert memory.steps == 0
     assert attributed(con).ledger

@@ -20,8 +20,6 @@ numbers as (
 select
     numbers.session,
     tool_calls.rowid as row_id,
-    tool_calls.trace_id,
-    tool_calls.span_id,
     tool_calls.tool_call_id as id,
     tool_calls.tool,
     tool_calls.tool_version as version,

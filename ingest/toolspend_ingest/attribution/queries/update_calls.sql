@@ -5,6 +5,6 @@ set
     result_tokens = attributed_calls.result_tokens,
     raw_result_tokens = attributed_calls.raw_result_tokens,
     times_sent = attributed_calls.times_sent,
-    cost_usd = try_cast(attributed_calls.cost_nano * 0.000000001 as decimal(18, 9))
+    cost_usd = attributed_calls.cost_usd
 from attributed_calls
 where tool_calls.rowid = attributed_calls.row_id
