@@ -102,6 +102,7 @@ def test_the_walk_from_the_overview_to_sql(url: str, browser: Browser) -> None:
     page.get_by_role("link", name="Tools", exact=True).click()
     heading(page, "Tools")
     click_first_row(page, 0)
+    heading(page, "Versions compared")
     heading(page, "Sessions where it costs most")
     assert "tool=" in page.url
     assert page.locator(".tick text", has_text="Carry").count() or page.get_by_text("Carry").count()

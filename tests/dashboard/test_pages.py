@@ -152,6 +152,27 @@ def test_one_tool_shows_its_own_figures(page: Page, sample_store: Store) -> None
     assert list(versions["Version"]) == ["a1b2c3d4e5f6", "b2c3d4e5f6a7"]
 
 
+def test_versions_of_a_tool_stand_side_by_side_with_intervals(page: Page, sample_store: Store) -> None:
+    """What the newest version changed is what `tool_versions` says, whatever is selected; one is not compared."""
+    app = healthy(page(sample_store, "tools", tool="query_warehouse"))
+    assert "Versions compared" in said(app)
+    with sample_store.cursor() as cursor:
+        rows = cursor.execute(
+            "select result_tokens_mean, error_share, p50_ms, result_tokens_change, duration_ratio_low, "
+            "duration_ratio_high from tool_versions where tool = 'query_warehouse' order by first_called_at"
+        ).fetchall()
+    table = next(table.value for table in app.dataframe if "Verdict" in table.value).set_index("Measure")
+    for column, (tokens, share, median, *_) in zip(("Before", "Now"), rows, strict=True):
+        assert list(table[column][["Tokens of a result", "Failed", "Median time"]]) == [
+            formats.count(tokens), formats.percent(share), formats.duration(median),
+        ]  # fmt: skip
+    change, low, high = rows[1][3:]
+    assert table.loc["Tokens of a result", "Change"].lstrip("+-") == formats.count(abs(change))
+    assert table.loc["Median time", "95 % interval"] == f"{low:.2f}{formats.TIMES} to {high:.2f}{formats.TIMES}"
+    assert "Versions compared" in said(page(sample_store, "tools", tool="query_warehouse", service="research-agent"))
+    assert "Versions compared" not in said(healthy(page(sample_store, "tools", tool="translate")))
+
+
 def test_a_tool_that_was_never_called_has_no_times(page: Page, sample_store: Store) -> None:
     """Offered tools cost their definitions; times and errors are left open, not 0."""
     app = healthy(page(sample_store, "tools"))

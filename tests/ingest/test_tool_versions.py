@@ -14,7 +14,7 @@ from toolspend_ingest import Store
 Rows = Callable[[str], list[dict[str, Any]]]
 
 
-Made = list[tuple[str, int | None, float, float | None]]
+Made = list[tuple[str, int | None, float | None, float | None]]
 """Calls: status, result tokens, milliseconds, dollars."""
 
 
@@ -48,6 +48,17 @@ def test_intervals_hold_what_they_should_and_failures_stay_out(store: Store, row
     assert row["cost_usd_mean"] == pytest.approx(0.0105)
     assert row["cost_usd_low"] < row["cost_usd_mean"] < row["cost_usd_high"]
     assert row["previous_version"] is None and row["result_tokens_change"] is None
+
+
+def test_a_time_that_is_not_known_is_not_taken_for_a_short_one(store: Store, rows: Rows) -> None:
+    """Calls without a span have no time: the ratio of two versions is of the others."""
+    calls(store, "search", "aa", 0, [("ok", 10, 100.0 + n, None) for n in range(10)])
+    calls(store, "search", "bb", 1, [("ok", 10, 200.0 + 2 * n, None) for n in range(10)])
+    unknown: Made = [("ok", 10, None, None)] * 5
+    calls(store, "search", "bb", 2, unknown)
+    _, row = rows("from tool_versions order by first_called_at")
+    assert row["duration_ratio"] == pytest.approx(2.0)
+    assert row["duration_ratio_low"] > 1.9
 
 
 def test_versions_by_hash_and_by_name_are_one_family_in_order(store: Store, rows: Rows) -> None:

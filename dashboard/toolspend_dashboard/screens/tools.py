@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import charts, components, data, formats, selection
+from toolspend_dashboard import charts, components, data, formats, selection, versions
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, markdown
 from toolspend_dashboard.theme import PART_LABELS
@@ -145,6 +145,9 @@ def one_tool(tool: str, tools: pd.DataFrame) -> None:
         )
     if not calls.empty:
         runs(calls, row)
+    compared = data.ask("version_comparison", tool=tool, max_rows=versions.MAX_VERSIONS)
+    if len(compared) > 1:
+        comparison(compared)
     versions_and_sessions(tool)
     definition(tool)
 
@@ -233,28 +236,46 @@ def runs(calls: pd.DataFrame, row: pd.Series) -> None:
             )
 
 
+def comparison(compared: pd.DataFrame) -> None:
+    """Versions of the tool side by side, and what the newest changed."""
+    with st.container(border=True):
+        section(
+            "Versions compared",
+            "Of all calls that are stored, whatever is selected above: means, or the median, of those that did not "
+            "fail, with 95 % intervals.",
+        )
+        components.chart(
+            versions.comparison(compared, palette),
+            key="tool_versions",
+            alt="Tokens, cost, failures and time of each version of the tool, with 95 % intervals",
+        )
+        before, now = (code(name) for name in versions.labels(compared)[-2:])
+        st.caption(f"What changed from {before} to {now}; times by the ratio of their geometric means.")
+        st.dataframe(versions.changes(compared), hide_index=True)
+
+
 def versions_and_sessions(tool: str) -> None:
     """How versions of the tool compare, and where it costs most."""
     left, right = st.columns(2, gap="medium")
     with left, st.container(border=True, height="stretch"):
-        versions = data.ask("versions_of_tool", filters, tool=tool)
+        of_tool = data.ask("versions_of_tool", filters, tool=tool)
         section(
             "Versions",
-            "A version is the hash of name, description and schema." if len(versions) else "No version was recorded.",
+            "A version is the hash of name, description and schema." if len(of_tool) else "No version was recorded.",
         )
-        if len(versions):
+        if len(of_tool):
             st.dataframe(
                 pd.DataFrame(
                     {
-                        "Version": versions["tool_version"],
-                        "Declared": versions["declared_version"],
-                        "Since": versions["first_seen_at"],
-                        "Definition": versions["definition_tokens"],
-                        "Calls": versions["calls"],
-                        "Errors": (versions["errors"] / versions["calls"] * 100).where(versions["calls"] > 0),
-                        "p50": versions["p50_ms"].map(formats.duration),
-                        "Result": versions["mean_result_tokens"],
-                        "Sent": versions["mean_times_sent"],
+                        "Version": of_tool["tool_version"],
+                        "Declared": of_tool["declared_version"],
+                        "Since": of_tool["first_seen_at"],
+                        "Definition": of_tool["definition_tokens"],
+                        "Calls": of_tool["calls"],
+                        "Errors": (of_tool["errors"] / of_tool["calls"] * 100).where(of_tool["calls"] > 0),
+                        "p50": of_tool["p50_ms"].map(formats.duration),
+                        "Result": of_tool["mean_result_tokens"],
+                        "Sent": of_tool["mean_times_sent"],
                     }
                 ),
                 hide_index=True,

@@ -34,8 +34,11 @@ counted as (
         var_samp(cost_usd) filter (where status <> 'error') as var_cost_usd,
         count(duration_ms) filter (where status <> 'error') as timed_calls,
         list_sort(list(duration_ms) filter (where status <> 'error' and duration_ms is not null)) as durations,
-        avg(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error') as mean_log_ms,
-        var_samp(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error') as var_log_ms
+        -- greatest() passes over NULL: a time that is not known would count as the least.
+        avg(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error' and duration_ms is not null)
+            as mean_log_ms,
+        var_samp(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error' and duration_ms is not null)
+            as var_log_ms
     from calls
     group by family, tool, tool_version
 ),
