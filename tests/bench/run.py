@@ -52,6 +52,34 @@ def row(*cells: object) -> None:
     print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
 
 
+def tool_layer() -> None:
+    """Prints what the toolkit costs, traced by nobody: its executor beside asyncio, its selection beside bm25s."""
+    found = [json.loads(run(str(HERE / "toolkit_executor.py"))) for _ in range(ROUNDS)]
+    sides = {side: [block for process in found for block in process[side]] for side in found[0]}
+    row("CPU per call of `execute_tool_calls`, 20 in a batch", "asyncio alone", "the toolkit", "added")
+    row("---", "---", "---", "---")
+    for name, said in (("toolkit", "all at once"), ("bounded", "eight at once")):
+        row(said, *medians({side: sides[side] for side in ("asyncio", name)}), added(sides[name], sides["asyncio"]))
+    print()
+    row("five calls of 200 ms", f"{statistics.median(sides['wall']):.3f} times as long as one")
+    row("---", "---")
+    print()
+    found = [json.loads(run(str(HERE / "toolkit_selection.py"))) for _ in range(ROUNDS)]
+    sides = {side: [block for process in found for block in process[side]] for side in found[0]}
+    row(
+        "CPU per selection of 15 from 1,000 tools",
+        "plain bm25s",
+        "the registry",
+        "added",
+        "traced",
+        "a task asked before",
+    )
+    row("---", "---", "---", "---", "---", "---")
+    plain, ours, traced, again = medians({side: sides[side] for side in ("plain", "select", "traced", "again")})
+    row("a task never asked before", plain, ours, added(sides["select"], sides["plain"]), traced, again)
+    row("the first, with its index", "", medians({"index": sides["index"]})[0], "", "", "")
+
+
 def main() -> None:
     """Prints the tables."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, median of {ROUNDS}\n")
@@ -72,6 +100,8 @@ def main() -> None:
     found = [json.loads(run(str(HERE / "tool_call.py"))) for _ in range(ROUNDS)]
     calls = {side: [block for process in found for block in process[side]] for side in ("bare", "span", "toolspend")}
     row("async executor, 20 in a batch", *medians(calls), added(calls["toolspend"], calls["span"]))
+    print()
+    tool_layer()
     print()
     sizes = json.loads(run(str(HERE / "exported.py")))
     row("bytes exported per request, 40 tools", *(f"turn {turn}" for turn in sizes))
