@@ -374,7 +374,7 @@ def test_health_says_first_that_nothing_can_be_stored(page: Page, sample_store: 
     assert (shown["Waiting"], shown["On disk"]) == ("3.00 KiB", "5.00 MiB")
     assert "3 requests told to come again later" in said(app)
     signals = next(table.value for table in app.dataframe if "Signal" in table.value)
-    assert signals[["Signal", "Nothing to store", "Records passed over"]].to_numpy().tolist() == [["Logs", 4, 9]]
+    assert signals[["Signal", "Requests", "Passed over"]].to_numpy().tolist() == [["Logs", 4, 9]]
 
 
 def test_a_store_that_cannot_be_read_is_one_line(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

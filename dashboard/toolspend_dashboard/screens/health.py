@@ -102,7 +102,9 @@ def over_the_network() -> None:
     status = state.status()
     if status is None:
         return
-    st.caption("Over the network since the server started; of logs and metrics, only what tells of usage is stored.")
+    st.caption(
+        "Over the network since the server started. Passed over: log records and metrics that say nothing of usage."
+    )
     frame = health.received(status)
     table(
         {
@@ -110,8 +112,7 @@ def over_the_network() -> None:
             "Requests": frame["requests"],
             "Spans": frame["spans"],
             "Refused": frame["refused"],
-            "Nothing to store": frame["skipped"],
-            "Records passed over": frame["passed_over"],
+            "Passed over": frame["passed_over"],
         },
         key="signals",
         nothing="",
