@@ -99,7 +99,7 @@ def _is_of_session(value: Mapping[str, Any]) -> bool:
     message = value.get("message")
     if kind is None:
         return isinstance(message, Mapping) and "sessionId" in value
-    return kind in _TYPES and any(mark in value for mark in _MARKS)
+    return isinstance(kind, str) and kind in _TYPES and any(mark in value for mark in _MARKS)
 
 
 def _line(text: bytes, number: int, end: int) -> Line | BadLine:
