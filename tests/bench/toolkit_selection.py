@@ -2,8 +2,8 @@
 
 Microseconds of CPU a selection, the median of 30 tasks that were never asked before. `plain` is bm25s as it comes, over
 names and descriptions; `select` the registry's own; `traced` the same with toolspend.instrument() and its span, to the
-spool; `again` a task asked before. `index`: the first selection, which builds the index. The names and words are made, of
-about 700 different words.
+spool; `again` a task asked before. `index`: the first selection, which builds the index. The names and words are made,
+of about 700 different words.
 """
 
 from __future__ import annotations
