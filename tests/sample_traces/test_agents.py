@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import spooled
+import standin
 from toolspend_ingest import Store, ingest
 
 AGENT = Path(__file__).resolve().parents[2] / "sample_traces" / "agents" / "field_trip.py"
@@ -70,6 +71,24 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
             ("stations", "2"),
             ("stations_v2", "2"),
         ]
+
+
+def test_with_a_key_the_agent_asks_the_api_that_the_sdk_asks(tmp_path: Path) -> None:
+    """The same file, with ANTHROPIC_API_KEY: every request goes out of the process, with the key."""
+    sys.path.insert(0, str(AGENT.parent))
+    try:
+        import offline
+    finally:
+        sys.path.remove(str(AGENT.parent))
+    api = standin.Api(list(offline.FIELD_TRIP))
+    with standin.serve(api) as url:
+        environment = spooled.environment(tmp_path / "home", ANTHROPIC_API_KEY="sk-a-key", ANTHROPIC_BASE_URL=url)
+        done = subprocess.run(
+            [sys.executable, str(AGENT)], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ST-057 saw the most rain.")
+    assert [record.body["model"] for record in api.requests] == ["claude-haiku-4-5", *["claude-sonnet-5"] * 5]
 
 
 def test_the_agent_is_about_sixty_lines() -> None:

@@ -46,6 +46,22 @@ def test_results_come_in_the_order_of_the_calls() -> None:
     assert not any("is_error" in block for block in blocks)
 
 
+def test_five_independent_calls_take_hardly_longer_than_the_slowest() -> None:
+    """Under 1.3 times the slowest of 200 ms; the best of three, as the machine may be busy with other things."""
+
+    async def slow(n: int) -> int:
+        await asyncio.sleep(0.2)
+        return n
+
+    async def main() -> float:
+        started = time.perf_counter()
+        blocks = await execute_tool_calls(ask(*[("slow", {"n": n}) for n in range(5)]), registry_of(slow=slow))
+        assert [block["content"] for block in blocks] == ["0", "1", "2", "3", "4"]
+        return time.perf_counter() - started
+
+    assert min(asyncio.run(main()) for _ in range(3)) < 1.3 * 0.2
+
+
 def test_independent_calls_overlap(captured: Captured) -> None:
     """Each of five calls is running while the others are: all wait for all to have begun."""
     barrier = asyncio.Barrier(5)
@@ -315,6 +331,20 @@ def test_only_what_may_be_repeated_is(fields: dict[str, Any], expected: int, cap
     assert ("may have taken effect" in block["content"]) is (expected == 1)
     [span] = captured.named("execute_tool flaky")
     assert span["attributes"]["toolspend.tool.attempt"] == expected
+
+
+def test_waits_between_attempts_double_up_to_a_limit_and_heed_the_server() -> None:
+    """With jitter of up to a half; what the error asks for goes before."""
+
+    class Busy(Exception):
+        retry_after = 42.0
+
+    retries = Retries(base_s=0.1, max_s=0.4)
+    for attempt, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (9, 0.4)):
+        found = [retries.delay_s(attempt, OSError()) for _ in range(50)]
+        assert longest / 2 <= min(found) <= max(found) <= longest
+        assert len(set(found)) > 1
+    assert retries.delay_s(1, Busy()) == 42.0
 
 
 def test_a_retry_that_works_is_a_success(captured: Captured) -> None:
