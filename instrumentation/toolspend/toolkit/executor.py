@@ -111,8 +111,8 @@ async def execute_tool_calls(
     `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
     has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it; its
     `error_type`, which is not sent, says why it failed (`attributes.CALL_ERRORS`, or an exception's class). Results
-    beyond `max_result_tokens` go through `compressor`; `tracker` counts, and refuses or compresses where a budget says
-    so.
+    beyond `max_result_tokens` go through `compressor`; `tracker` counts, refuses or compresses where a budget says so,
+    and knows from bills how many tokens a text has.
 
     Cancelled, it cancels every handler and waits for them. A synchronous handler runs in a thread, which nothing can
     end: it is told by `is_cancelled()`, and left behind.
@@ -250,7 +250,9 @@ class Runner:
                 late.cancel()
             work.duration_ms = (time.perf_counter() - work.started_s) * 1e3
         if max_tokens is not None and not block.get("is_error"):
-            block["content"] = await self._compressed(block["content"], work.name, max_tokens)
+            # The compressor estimates; what bills say of that estimate is known to the tracker.
+            estimated = max_tokens if tracker is None else max(round(max_tokens / tracker.density), 1)
+            block["content"] = await self._compressed(block["content"], work.name, estimated)
         self._learn(work, block)
         return block
 

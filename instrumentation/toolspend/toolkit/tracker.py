@@ -14,6 +14,10 @@ Action: TypeAlias = Literal["go", "warn", "compress", "refuse"]
 
 _SEVERITY: Final[dict[Action, int]] = {"go": 0, "warn": 1, "compress": 2, "refuse": 3}
 _OUTPUT: Final = "output"
+_PRIOR_TOKENS: Final = 2_000
+"""How many tokens the estimate is believed for, before bills count as much."""
+_PLAUSIBLE: Final = (0.4, 2.5)
+"""Growth of a prompt beyond these ratios to what is estimated has another cause: an edited context, a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,8 @@ class Tracker:
         self._tools: dict[str, ToolCost] = {}
         self._sums = _Sums()
         self._used = 0
+        self._last: tuple[str, int, int] | None = None
+        self._grown_tokens = self._grown_estimate = _PRIOR_TOKENS
         self._weigher = _bill.Weigher()
         self._warned: set[tuple[Budget, str]] = set()
         self._listed: dict[tuple[str, bool], dict[str, float] | None] = {}
@@ -147,6 +153,7 @@ class Tracker:
             model = str(getattr(response, "model", None) or request.get("model") or "")
             rates = self._rates(model, prompt)
             pieces = _bill.prompt_pieces(request, self._weigher)
+            self._learn(model, sum(weight for _, weight in pieces), prompt)
             for tool, rate, tokens in _bill.shares(pieces, billed):
                 self._add(tool, rate, tokens, rates)
             written = _bill.output_pieces(response, self._weigher)
@@ -195,6 +202,11 @@ class Tracker:
         """How full the context is."""
         return Context(self._used, self._limit)
 
+    @property
+    def density(self) -> float:
+        """Billed tokens for each that is estimated from a text: 1 at first, then learned from how prompts grew."""
+        return self._grown_tokens / self._grown_estimate
+
     def decide(self, tool: str) -> Decision:
         """What the budgets say of a call of `tool` now: the strictest of those that are used up."""
         worst = Decision("go")
@@ -215,6 +227,16 @@ class Tracker:
                     limit = budget.compress_to_tokens if budget.then == "compress" else None
                     worst = Decision(budget.then, said, limit)
         return worst
+
+    def _learn(self, model: str, estimate: int, tokens: int) -> None:
+        """What a prompt grew by is known to the token, whatever the provider adds around all of it."""
+        last, self._last = self._last, (model, estimate, tokens)
+        if last is None or last[0] != model or estimate <= last[1]:
+            return
+        grown_estimate, grown_tokens = estimate - last[1], tokens - last[2]
+        if _PLAUSIBLE[0] <= grown_tokens / grown_estimate <= _PLAUSIBLE[1]:
+            self._grown_estimate += grown_estimate
+            self._grown_tokens += grown_tokens
 
     def _spent(self, budget: Budget) -> str | None:
         cost = self._sums.total if budget.tool is None else self._tools.get(budget.tool, ToolCost())

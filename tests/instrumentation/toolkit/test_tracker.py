@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import standin
 from tool_layer import ask, registry_of
+from toolspend.evidence.weight import weigh
 from toolspend.toolkit import Budget, Tracker, _bill, execute_tool_calls
 
 PRICES = {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write_5m": 3.75}
@@ -157,6 +158,42 @@ def test_a_budget_compresses_harder() -> None:
     [less] = execute(tracker, ("same", {"n": 7}), max_result_tokens=50_000)
     assert len(whole["content"]) == 10_000
     assert len(less["content"]) < 1_500 and "left out" in less["content"]
+
+
+def test_results_are_shortened_by_the_density_that_bills_show() -> None:
+    """Where prompts grow by half more than is estimated, a third less of a result fits; odd growth teaches nothing."""
+    tracker, message = Tracker(prices=PRICES), {"role": "user", "content": "many words of rain " * 500}
+
+    def observe(messages: int, tokens: int, model: str = "m") -> None:
+        usage = SimpleNamespace(input_tokens=tokens, output_tokens=1)
+        tracker.observe({"messages": [message] * messages}, SimpleNamespace(usage=usage, content=[], model=model))
+
+    assert tracker.density == 1.0
+    estimate = weigh(message["content"]).tokens + 3
+    observe(1, 400 + round(1.5 * estimate))
+    observe(2, 9)
+    observe(1, 400 + round(1.5 * estimate), "other")
+    assert tracker.density == 1.0
+    for messages in range(1, 20):
+        observe(messages, 400 + round(1.5 * estimate * messages))
+    assert tracker.density == pytest.approx(1.5, abs=0.1)
+    asked: list[int] = []
+
+    def compressor(text: str, name: str, max_tokens: int) -> str:
+        asked.append(max_tokens)
+        return text[:max_tokens]
+
+    for known in (None, tracker):
+        asyncio.run(
+            execute_tool_calls(
+                ask(("same", {"n": 7})),
+                registry_of(same=same),
+                tracker=known,
+                max_result_tokens=300,
+                compressor=compressor,
+            )
+        )
+    assert asked == [300, round(300 / tracker.density)]
 
 
 def test_a_budget_warns_once() -> None:
