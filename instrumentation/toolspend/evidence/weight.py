@@ -60,23 +60,25 @@ def weigh(text: str) -> Weight:
 def _measure(text: str) -> tuple[float, int]:
     classes = text.encode("utf-8", "surrogatepass").translate(_CLASSES)
     count = classes.count
-    digits = count(b"0")
+    digits, capitals, lines = count(b"0"), count(b"A"), count(b"n")
     tokens = (
         0.164 * len(classes)
-        + 0.845 * count(b"aA")
         - 0.381 * count(b"aaaa")
         + 0.455 * count(b"a ")
-        + 0.118 * count(b"A")
         + 1.375 * count(b".a")
-        + 1.178 * count(b".A")
         + 0.765 * count(b". ")
         - 0.570 * count(b"    ")
-        + 1.450 * count(b"n")
-        - 1.228 * count(b"nn")
     )
+    if capitals:
+        tokens += 0.118 * capitals + 0.845 * count(b"aA") + 1.178 * count(b".A")
+    if lines:
+        tokens += 1.450 * lines - 1.228 * count(b"nn")
     if digits:
         tokens += 1.756 * digits - 1.596 * count(b"00") - 1.086 * count(b"000")
-        tokens += 2.026 * count(b"0A") - 1.663 * count(b"n0")
+        if capitals:
+            tokens += 2.026 * count(b"0A")
+        if lines:
+            tokens -= 1.663 * count(b"n0")
     if len(classes) != len(text):
         tokens += 0.380 * count(b"x") + 1.896 * count(b"l") - 0.283 * count(b"c")
         tokens -= 0.371 * count(b"w") + 0.390 * count(b"i")
