@@ -34,12 +34,12 @@ def test_every_task_needs_tools_that_exist(tools: list[Tool]) -> None:
         assert set().union(*task.needs) <= named, task.text
 
 
-@pytest.mark.parametrize("which", ["not tuned on", "fresh", "unseen"])
+@pytest.mark.parametrize("which", ["even rows", "fresh", "unseen"])
 @pytest.mark.parametrize("text", [name_and_description, lambda tool: str(tool.definition())])
 def test_selection_beats_plain_bm25_by_a_quarter(tools: list[Tool], which: str, text: Callable[[Tool], str]) -> None:
-    """Without a model, on tasks that nothing was tuned to, whichever text plain BM25 is given."""
+    """Without a model, whichever text plain BM25 is given; nothing was chosen by the results of the unseen tasks."""
     asked = {
-        "not tuned on": [task for task in tasks(TASKS) if not task.is_for_tuning],
+        "even rows": [task for task in tasks(TASKS) if not task.is_for_tuning],
         "fresh": tasks(FRESH),
         "unseen": tasks(UNSEEN),
     }[which]
