@@ -78,8 +78,8 @@ def main() -> None:
         sys.exit(f"no recordings at {RECORDINGS}: the recorded tool lists lie beside the repository")
     tools, known, fresh, unseen = recorded_tools(RECORDINGS), tasks(TASKS), tasks(FRESH), tasks(UNSEEN)
     sets = {
-        "odd rows": [task for task in known if task.is_for_tuning],
-        "even rows": [task for task in known if not task.is_for_tuning],
+        "odd rows": [task for task in known if task.is_odd],
+        "even rows": [task for task in known if not task.is_odd],
         "all": known,
         "direct": [task for task in known if task.is_direct],
         "indirect": [task for task in known if not task.is_direct],

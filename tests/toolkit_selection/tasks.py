@@ -24,7 +24,7 @@ class Task:
     text: str
     is_direct: bool
     needs: tuple[frozenset[str], ...]
-    is_for_tuning: bool
+    is_odd: bool
 
     def recall(self, names: Iterable[str]) -> float:
         """The share of the needs that the tools named meet."""

@@ -23,11 +23,11 @@ def recall(select: Select, asked: Sequence[Task]) -> float:
 
 
 def test_every_task_needs_tools_that_exist(tools: list[Tool]) -> None:
-    """At least 100 tasks, each with tools of the recorded lists, and half of them not tuned on."""
+    """At least 100 tasks, each with tools of the recorded lists, and half of them on odd rows."""
     named = {tool.name for tool in tools}
     known, fresh, unseen = tasks(TASKS), tasks(FRESH), tasks(UNSEEN)
     assert len(known) >= 100
-    assert abs(sum(task.is_for_tuning for task in known) * 2 - len(known)) <= 1
+    assert abs(sum(task.is_odd for task in known) * 2 - len(known)) <= 1
     every = [*known, *fresh, *unseen]
     assert len({task.text for task in every}) == len(every)
     for task in every:
@@ -39,7 +39,7 @@ def test_every_task_needs_tools_that_exist(tools: list[Tool]) -> None:
 def test_selection_beats_plain_bm25_by_a_quarter(tools: list[Tool], which: str, text: Callable[[Tool], str]) -> None:
     """Without a model, whichever text plain BM25 is given; nothing was chosen by the results of the unseen tasks."""
     asked = {
-        "even rows": [task for task in tasks(TASKS) if not task.is_for_tuning],
+        "even rows": [task for task in tasks(TASKS) if not task.is_odd],
         "fresh": tasks(FRESH),
         "unseen": tasks(UNSEEN),
     }[which]
