@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLD := .venv-old-sdk
 LOWEST := .venv-lowest
+SPANS := 1000000
 STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
 PARALLEL := -n auto --dist loadfile --max-worker-restart 2
@@ -68,8 +69,8 @@ fuzz: $(STAMP) ## inputs that break what reads them are looked for, FUZZ_SECONDS
 	$(BIN)/python -m pip install --quiet --group fuzz
 	printf '%s\n' $(FUZZED) | xargs -P 0 -I '{}' $(BIN)/python tests/fuzz/run.py '{}' --seconds $(FUZZ_SECONDS)
 
-bench-receive: $(STAMP) ## what the receiver takes
-	$(BIN)/python tests/bench/receive.py
+bench-receive: $(STAMP) ## what the receiver takes; SPANS=20000 for a short look
+	$(BIN)/python tests/bench/receive.py --spans $(SPANS)
 
 samples: $(STAMP) ## makes the sample traces anew
 	$(BIN)/python sample_traces/generate.py

@@ -12,12 +12,12 @@ from typing import Any, Final
 import numpy as np
 import ptars
 import pyarrow as pa
-import pyarrow.compute as pc
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from . import json_text, otlp_protobuf
+from .arrow import pc
 from .otlp_values import KINDS, SPAN_ID_BYTES, STATUSES, TRACE_ID_BYTES, moment, number
 from .spans import SCHEMA, SpanColumns
 from .vocabularies import content

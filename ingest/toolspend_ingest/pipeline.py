@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from . import copies, schema, sessions, stored
+from .arrow import pc
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
+
+_MOST: Final = 2**63
 
 
 @dataclass(slots=True)
@@ -36,21 +38,21 @@ class Span:
 
     def text(self, *names: str) -> str | None:
         """The first of these attributes that is there, as text."""
+        get = self.attributes.get
         for name in names:
-            value = self.attributes.get(name)
-            if value is not None:
+            if (value := get(name)) is not None:
                 return value if type(value) is str else str(value)
         return None
 
     def count(self, *names: str) -> int | None:
         """The first of these attributes that is a whole number of 0 or more."""
+        get = self.attributes.get
         for name in names:
-            value = self.attributes.get(name)
-            if value is None:
+            if (value := get(name)) is None:
                 continue
-            if isinstance(value, float) and value.is_integer():
+            if type(value) is float and value.is_integer():
                 value = int(value)
-            if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+            if type(value) is int and 0 <= value < _MOST:
                 return value
         return None
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from .arrow import pc
 
 
 class SpanRow(NamedTuple):

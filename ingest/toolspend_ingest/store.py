@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import TypeVar
 
 import duckdb
-import pyarrow.compute as pc
 
 from . import pipeline, prices, privacy, schema
+from .arrow import pc
 from .attribution import run as attribution
 from .attribution.memory import Memory
 from .connection import DAMAGED, connect

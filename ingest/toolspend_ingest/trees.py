@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from toolspend import attributes as at
@@ -20,15 +20,15 @@ _SCRUBBED = "[Scrubbed due to"
 _T = TypeVar("_T")
 
 
-def names_in(spans: Iterable[Span]) -> dict[str, set[str]]:
+def names_in(spans: Collection[Span]) -> dict[str, set[str]]:
     """The sessions that spans name, by the attribute that names them."""
     found: dict[str, set[str]] = {name: set() for name in SESSION_ATTRIBUTES}
-    for span in spans:
-        attributes = span.attributes
-        for name, values in found.items():
-            said = attributes.get(name)
-            is_known = type(said) is str and said in values
-            if said is not None and not is_known and (value := _session(span, name)):
+    for name, values in found.items():
+        for span in spans:
+            said = span.attributes.get(name)
+            if said is None or (type(said) is str and said in values):
+                continue
+            if value := _session(span, name):
                 values.add(value)
     return found
 
@@ -40,7 +40,7 @@ class Tree:
         self.spans = spans
         self._by_id = {span.span_id: span for span in spans}
         self._sessions = names_in(spans) if named is None else named
-        self._said = {name for span in spans for name in span.attributes.keys() & INHERITED}
+        self._said = INHERITED.intersection(set().union(*(span.attributes for span in spans)))
 
     def ancestors(self, span: Span) -> Iterator[Span]:
         """The spans above this one, the nearest first; a ring of parents ends where it closes."""

@@ -1,13 +1,15 @@
-"""What the receiver takes: `receive.py [SPANS] [CLIENTS] [RATE]`, prints its figures as JSON.
+"""What the receiver takes: `receive.py --spans 20000 --clients 4 --rate 5000`, prints its figures as JSON.
 
 The server is `toolspend up` without its pages, in a process of its own; the clients are processes too, which send mixed
 batches of 512 spans of whole agent sessions (`traffic`), about 900 bytes a span. First as fast as it takes them: spans
-a second until all are durable, and until all are attributed too, its memory, and bytes a span on disk. Then at RATE
-spans a second: how long acknowledgements take, and a page's questions meanwhile and, before, idle.
+a second until all are durable, and until all are attributed too, its memory, and bytes a span on disk. Then at the rate
+given: how long acknowledgements take, and a page's questions meanwhile and, before, idle. Last what each stage takes
+alone (`stages`); with `--stages` only that.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
 import multiprocessing
@@ -158,17 +160,30 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
         con.execute("checkpoint")
         row = con.execute("select (select count(*) from spans), (select count(*) from llm_requests)").fetchone()
         sizes = con.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
+        own = con.execute(
+            "select count(distinct block_id) * 262144 from"
+            " (select unnest([block_id, *additional_block_ids]) as block_id from pragma_storage_info('spans'))"
+            " where block_id >= 0"
+        ).fetchone()
         ledger = con.execute(
             "select count(*) from llm_requests where request_id not in (select request_id from context_ledger)"
         ).fetchone()
-    assert row is not None and sizes is not None and ledger is not None
+    assert row is not None and sizes is not None and ledger is not None and own is not None
     figures |= {
         "stored": row[0], "requests": row[1], "requests_not_attributed": ledger[0],
-        "bytes_per_span": round(sizes[0] / row[0]),
+        "bytes_per_span": round(sizes[0] / row[0]), "bytes_per_span_of_spans": round(own[0] / row[0]),
     }  # fmt: skip
     return figures
 
 
 if __name__ == "__main__":
-    given = [int(each) for each in sys.argv[1:]]
-    print(json.dumps(main(*(given + [1_000_000, 4, 5_000][len(given) :]))))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spans", type=int, default=1_000_000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--rate", type=int, default=5_000, help="spans a second of the second part")
+    parser.add_argument("--stages", action="store_true", help="only what each stage takes alone")
+    given = parser.parse_args()
+    from bench.stages import stages
+
+    figures = {} if given.stages else main(given.spans, given.clients, given.rate)
+    print(json.dumps({**figures, "stages": stages(min(given.spans, 100_000)), "load": os.getloadavg()[0]}))
