@@ -85,6 +85,12 @@ def resident_mb(pid: int, kind: str) -> float:
     return int(next(line.split()[1] for line in lines if line.startswith(kind))) / 1024
 
 
+def cpu_s(pid: int) -> float:
+    """What a process has used of all cores; unlike the time on the wall it depends little on what else runs."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 class Reader(threading.Thread):
     """Asks the overview's questions again and again: the time of each run, in ms."""
 
@@ -127,6 +133,7 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
     figures: dict[str, Any] = {"cores": os.cpu_count(), "clients": clients}
     with harness.lean(home, port, grpc_port) as process:
         assert harness.served.until(lambda: harness.is_up(port), within_s=60)
+        before = cpu_s(process.pid)
         sent, waits, again, seconds = load(port, clients, spans, None, 0)
         acknowledged = time.perf_counter()
         while harness.health(port).get("underived_spans"):
@@ -138,6 +145,7 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
             "attributed_per_s": round(sent / (seconds + lag)),
             "ack_p50_ms": round(percentile(waits, 0.5)),
             "ack_p95_ms": round(percentile(waits, 0.95)),
+            "server_cpu_us_per_span": round((cpu_s(process.pid) - before) / sent * 1e6, 1),
             "told_to_come_again": again,
             "most_memory_mb": round(resident_mb(process.pid, "VmHWM")),
         }
@@ -162,8 +170,8 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
         sizes = con.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
         own = con.execute(
             "select count(distinct block_id) * 262144 from"
-            " (select unnest([block_id, *additional_block_ids]) as block_id from pragma_storage_info('spans'))"
-            " where block_id >= 0"
+            " (select unnest(list_prepend(block_id, additional_block_ids)) as block_id"
+            " from pragma_storage_info('spans')) where block_id >= 0"
         ).fetchone()
         ledger = con.execute(
             "select count(*) from llm_requests where request_id not in (select request_id from context_ledger)"
