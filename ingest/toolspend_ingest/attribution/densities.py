@@ -21,8 +21,11 @@ from .model import BLANK, IS_WRITTEN, MICRO, C, D, Flags, Floats, Ints, R, T
 from .overhead import hidden_prompt_tokens
 
 # Forms of segments: the letters, and what costs otherwise than its letter's text.
-(IMAGE, DOCUMENT, SERVER_DEFINITION) = range(BLANK + 1, BLANK + 4)
-_FORMS: Final = BLANK + 4
+(IMAGE, DOCUMENT, SERVER_DEFINITION, TOOL_SEARCH) = range(BLANK + 1, BLANK + 5)
+_FORMS: Final = BLANK + 5
+
+_TOOL_SEARCHES: Final = "tool_search_tool_"
+"""How the names of the provider's tool searches begin."""
 
 _TOKENS_PER_CHAR: Final = 0.25
 _TOKENS_PER_EXTRA_BYTE: Final = 0.375
@@ -36,9 +39,9 @@ _LEAST_DOCUMENT_TOKENS: Final = 300
 
 # What recorded conversations cost beyond the weight of their text, and how far that differs between models.
 _PER_BLOCK: Final = np.zeros(_FORMS)
-_PER_BLOCK[[C, R, D, SERVER_DEFINITION]] = (28.0, 13.0, 20.0, 800.0)
+_PER_BLOCK[[C, R, D, SERVER_DEFINITION, TOOL_SEARCH]] = (28.0, 13.0, 20.0, 800.0, 240.0)
 _BLOCK_SPREAD: Final = np.full(_FORMS, 1e-3)
-_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION, DOCUMENT]] = (12.0, 7.0, 6.0, 700.0, 1000.0)
+_BLOCK_SPREAD[[C, R, D, SERVER_DEFINITION, TOOL_SEARCH, DOCUMENT]] = (12.0, 7.0, 6.0, 700.0, 100.0, 1000.0)
 _PER_MESSAGE: Final = 4.0
 _MESSAGE_SPREAD: Final = 1.5
 _PER_REQUEST: Final = 3.0
@@ -163,10 +166,13 @@ class Densities:
 
 def _segments(contexts: Contexts) -> Segments:
     pieces = contexts.pieces
-    return segments(
+    found = segments(
         pieces.letter, pieces.tool, pieces.chars, pieces.extra_bytes, pieces.weight, pieces.digits, pieces.medium,
         pieces.is_server,
     )  # fmt: skip
+    searches = [code for code, tool in enumerate(contexts.inputs.tools) if tool.startswith(_TOOL_SEARCHES)]
+    found.form[(found.form == SERVER_DEFINITION) & np.isin(found.tool, searches)] = TOOL_SEARCH
+    return found
 
 
 def is_settled(count: int) -> bool:

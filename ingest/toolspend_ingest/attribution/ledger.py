@@ -80,9 +80,17 @@ class Booked(NamedTuple):
 
 
 class _Parts(NamedTuple):
-    """What lies in the billed prompts, in order: pieces, what begins messages, the hidden prompt, the rest."""
+    """What lies in the billed prompts, in order: pieces, what begins messages, the hidden prompt, the rest.
 
+    `rows` has the prompt of each run of parts, and `billed` its tokens by rate; a prompt that was billed several times
+    within its request has two, the first of which ends where the other `begins` in each rate.
+    """
+
+    rows: Ints
+    billed: Ints
+    begins: Ints
     prompt: Ints
+    """The run that each part lies in."""
     size: Ints
     owner: Ints
     basis: Ints
@@ -112,7 +120,7 @@ def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None,
     )
     of_part, of_loose = np.split(key, [len(parts.owners.kind)])
     entries = [_loose_entries(loose, of_loose, prices)]
-    entries.extend(_prompt_entries(parts, of_part[parts.owner], listed, billed, loose, prices, len(prompts)))
+    entries.extend(_prompt_entries(parts, of_part[parts.owner], loose, prices, len(prompts)))
     every = Entries(*(np.concatenate(columns) for columns in zip(*entries, strict=True)))
     every = _without_nothing(every)
     rows = _rows(every, len(owners.kind))
@@ -202,8 +210,9 @@ def _lay_out(
     last = start + length - 1
     sizes[last], owners[last], basis[last] = shares.residual[listed], unattributed, m.UNKNOWN
     is_first[last] = True
+    prompt = np.repeat(np.arange(len(listed)), length)
+    parts = _Parts(listed, billed, np.zeros_like(billed), prompt, sizes, owners, basis, is_first, call, owned)
     if len(tails):
-        explained = sums(sizes, np.repeat(np.arange(len(listed)), length), len(listed))
         place = (
             last[tail_owner]
             - tail_counts[tail_owner]
@@ -211,32 +220,67 @@ def _lay_out(
             - 1
         )
         guessed = shares.densities.expected(tails, shares.densities.group_of[listed[tail_owner]])
-        total = billed.sum(axis=1) * m.MICRO
-        results = sums((pieces.letter[tails] == R).astype(np.int64), tail_owner, len(listed))
-        passes = _passes(total - sums(guessed, tail_owner, len(listed)), explained, results)
-        sizes *= np.repeat(passes, length)
-        left = total - explained * passes
-        heads = np.diff(tail_owner, prepend=-1) != 0
-        exact = split(np.maximum(guessed, 1), heads, np.maximum(left, 0)[tail_owner[heads]])
-        sizes[place] = np.where(left[tail_owner] > 0, exact, guessed)
         owners[place], call[place], is_first[place] = tails, pieces.call[tails], True
-
+        results = sums((pieces.letter[tails] == R).astype(np.int64), tail_owner, len(listed))
+        parts = _in_passes(parts, place, guessed, results)
     of_call = np.flatnonzero(is_in & (pieces.call[piece] >= 0))
     number = pieces.call[piece[of_call]]
     _, once = np.unique(owner[of_call] * max(pieces.call_count, 1) + number, return_index=True)
     times_sent = np.bincount(number[once], minlength=pieces.call_count).astype(np.int64)
     results = of_call[(pieces.letter[piece[of_call]] == R) & first_billed[of_call]]
     sent_chars = sums(pieces.chars[piece[results]], pieces.call[piece[results]], pieces.call_count)
-    prompt = np.repeat(np.arange(len(listed)), length)
-    parts = _Parts(prompt, sizes, owners, basis, is_first, call, owned)
     return parts, times_sent, sent_chars, Booked(version_of, was_billed)
 
 
-def _passes(total: Ints, explained: Ints, server_results: Ints) -> Ints:
-    """How often each prompt was billed within its request: a server tool's result may take the model another pass."""
-    passes = np.rint(total / np.maximum(explained, 1)).astype(np.int64)
-    found: Ints = np.clip(passes, 1, 1 + server_results)
-    return found
+def _in_passes(parts: _Parts, tails: Ints, guessed: Ints, server_results: Ints) -> _Parts:
+    """The parts with those that the provider's tools added, each prompt as often as it was billed in its request.
+
+    A tool that the provider ran may take the model another pass over the prompt. Each pass but the first reads what the
+    first read and wrote, and pays in full for the rest and for what the tools gave: what was read of a prompt is known.
+    """
+    count, rate = len(parts.rows), m.PROMPT_RATES.index
+    once, of_tail = parts.size, parts.prompt[tails]
+    explained = sums(once, parts.prompt, count)
+    total = parts.billed.sum(axis=1)
+    passes = np.rint((total * m.MICRO - sums(guessed, of_tail, count)) / np.maximum(explained, 1)).astype(np.int64)
+    passes = np.clip(passes, 1, 1 + server_results)
+
+    written = parts.billed[:, [rate("cache_write_1h"), rate("cache_write_5m")]].sum(axis=1)
+    read, rest = np.divmod(parts.billed[:, rate("cache_read")] - (passes - 1) * written, passes)
+    is_cached = (explained > 0) & (passes > 1) & (rest == 0) & (read >= 0) & (read + written > 0)
+    is_cached &= (parts.billed >= 0).all(axis=1)
+    runs = np.diff(parts.prompt, prepend=-1) != 0
+    # A breakpoint lies at the end of a block: the rest of the prompt is that of the nearest end.
+    rest = np.where(is_cached, explained - (read + written) * m.MICRO, 0)
+    after = explained[parts.prompt] - running(once, runs)
+    nearest = np.lexsort((np.abs(after - rest[parts.prompt]), parts.prompt))[np.flatnonzero(runs)]
+    unread = np.rint(after[nearest] / m.MICRO).astype(np.int64)
+    first = parts.billed.copy()
+    first[:, rate("cache_read")] = read
+    first[:, rate("input")] = np.clip(unread, 0, np.maximum(parts.billed[:, rate("input")] // passes, 0))
+    # Of what was read and written the size is known, whatever was found of the pieces.
+    known = split(once, runs, np.where(is_cached, first.sum(axis=1) * m.MICRO, explained))
+    once = np.where(is_cached[parts.prompt], known, once)
+
+    size = once * passes[parts.prompt]
+    left = total * m.MICRO - sums(size, parts.prompt, count)
+    heads = np.diff(of_tail, prepend=-1) != 0
+    exact = split(np.maximum(guessed, 1), heads, np.maximum(left, 0)[of_tail[heads]])
+    size[tails] = np.where(left[of_tail] > 0, exact, guessed)
+
+    again = np.flatnonzero(is_cached)
+    number = np.full(count, -1, dtype=np.int64)
+    number[again] = count + np.arange(len(again))
+    more = np.flatnonzero(is_cached[parts.prompt])
+    rows, begins = np.append(parts.rows, parts.rows[again]), np.concatenate([parts.begins, first[again]])
+    billed = np.concatenate([np.where(is_cached[:, None], first, parts.billed), (parts.billed - first)[again]])
+    sizes = np.append(np.where(is_cached[parts.prompt], once, size), (size - once)[more])
+    prompt = np.append(parts.prompt, number[parts.prompt[more]])
+    return _Parts(
+        rows, billed, begins, prompt, sizes, np.append(parts.owner, parts.owner[more]),
+        np.append(parts.basis, parts.basis[more]), np.append(parts.is_first, parts.is_first[more]),
+        np.append(parts.call, parts.call[more]), parts.owners,
+    )  # fmt: skip
 
 
 def _tails(contexts: Contexts, listed: Ints) -> tuple[Ints, Ints]:
@@ -301,11 +345,10 @@ def _loose(
     named = prompts.compressed_tool[searched]
     add(searched, m.FEE, m.EXACT, m.FEE_RATE, prompts.web_searches[searched], np.where(named >= 0, named, search))
     # A prompt of which no part has a size.
-    weight = np.zeros(len(listed), dtype=np.int64)
-    np.add.at(weight, parts.prompt, parts.size)
+    weight = sums(parts.size, parts.prompt, len(parts.rows))
     for rate in range(len(m.PROMPT_RATES)):
-        bare = np.flatnonzero((weight == 0) & (billed[:, rate] > 0))
-        add(listed[bare], m.UNATTRIBUTED, m.UNKNOWN, rate, billed[bare, rate])
+        bare = np.flatnonzero((weight == 0) & (parts.billed[:, rate] > 0))
+        add(parts.rows[bare], m.UNATTRIBUTED, m.UNKNOWN, rate, parts.billed[bare, rate])
     every = _Loose(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
     kept = np.flatnonzero(every.tokens)
     order = kept[np.lexsort((kept, every.rate[kept], every.p[kept]))]
@@ -330,20 +373,19 @@ def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
     return Entries(loose.p, owner, is_first, loose.basis, loose.rate, loose.tokens, cost, loose.call)
 
 
-def _prompt_entries(
-    parts: _Parts, owner: Ints, listed: Ints, billed: Ints, loose: _Loose, prices: Ints, prompts: int
-) -> list[Entries]:
-    counts = np.bincount(parts.prompt, minlength=len(listed))
+def _prompt_entries(parts: _Parts, owner: Ints, loose: _Loose, prices: Ints, prompts: int) -> list[Entries]:
+    counts = np.bincount(parts.prompt, minlength=len(parts.rows))
     starts = np.diff(parts.prompt, prepend=-1) != 0
-    tokens = split(parts.size, starts, billed.sum(axis=1)[counts > 0])
+    tokens = split(parts.size, starts, parts.billed.sum(axis=1)[counts > 0])
     tokens[parts.size == 0] = 0
     last = running(tokens, starts)
     taken = np.zeros((prompts, len(m.RATES)), dtype=np.int64)
     np.add.at(taken, (loose.p, loose.rate), loose.tokens)
     found = []
-    for rate, part, some, ends in by_rate(last - tokens, last, counts, billed):
-        p = listed[parts.prompt[part]]
-        price, places = prices[p, rate], ends + taken[p, rate]
+    for rate, part, some, ends in by_rate(last - tokens, last, counts, parts.billed):
+        run = parts.prompt[part]
+        p = parts.rows[run]
+        price, places = prices[p, rate], ends + taken[p, rate] + parts.begins[run, rate]
         cost = costs_nano(places, price) - costs_nano(places - some, price)
         rates = np.full(len(part), rate, dtype=np.int64)
         found.append(

@@ -27,6 +27,8 @@ _MOST: Final = 4.0
 _SLACK: Final = 200 * MICRO
 _PASSED: Final = 8
 """As many requests in a row may each have had a tool of the provider's run."""
+_GIVEN: Final = 0.25
+"""How far what a tool of the provider's gave may be from what is expected of it, as long as little is learned."""
 _NOTE: Final = 20 * MICRO
 """What stands for a result that the provider took out, at most."""
 
@@ -338,7 +340,8 @@ def _passed(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
 
     The second pass has what the tool was asked and gave beside the prompt, and so has the prompt of the next request,
     which has it once, with the rest of the answer and what was said then. The difference of the two bills is the
-    prompt.
+    prompt, but for what was said then; and half of the bill is, but for what the tool gave. The less certain of what is
+    to be taken off, the less its figure counts.
     """
     inputs, pieces = contexts.inputs, contexts.pieces
     prompts, output, count = inputs.prompts, inputs.output, len(inputs.prompts)
@@ -364,7 +367,16 @@ def _passed(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
     rest += sums(contexts.is_message_start[place].astype(np.int64), of, len(rows)) * densities.message[group]
     rest -= densities.answer[group]
     both = np.maximum(prompts.billed[held], 0).sum(axis=1)
-    once = both - tokens[rows] + prompts.output[held] + np.rint(rest / MICRO).astype(np.int64)
+    once = both - tokens[rows] + prompts.output[held] + rest / MICRO
+    is_added = (is_server & (letter != R)) | (letter == D)
+    is_given = is_server & (letter == R)
+    added = sums(np.where(is_added | is_given, size, 0), of, len(rows))
+    spread = slack(densities.pieces.take(piece)) + np.where(is_given, (_GIVEN * size / MICRO) ** 2 * 1000, 0).astype(
+        np.int64
+    )
+    one = sums(np.where(is_said | is_asked, spread, 0), of, len(rows)) + 10_000
+    other = sums(np.where(is_added | is_given, spread, 0), of, len(rows)) / 4 + 10_000
+    once = np.rint((once * other + (both - added / MICRO) / 2 * one) / (one + other)).astype(np.int64)
     has_thought = np.bincount(of[letter == T], minlength=len(rows)) > 0
     is_likely = (once > 0) & (2 * once <= both) & ~has_thought
     found = np.full(count, -1, dtype=np.int64)

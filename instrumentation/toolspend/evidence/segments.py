@@ -219,9 +219,11 @@ def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Segment:
         return encoded(at.SEGMENT_DEFINITION, 0, _string(block.get("tool_name")), None, at.FLAG_DEFERRED)
     if isinstance(kind, str) and kind.endswith("_tool_result"):
         # The result of a tool that the provider ran: it names its call, and holds no text that we could count better.
-        call_id = _string(block.get("tool_use_id"))
+        call_id, content = _string(block.get("tool_use_id")), block.get("content")
         flags = at.FLAG_SERVER + (at.FLAG_ERROR if _is_error(block) else "")
-        return _text(at.SEGMENT_RESULT, canonical(block.get("content")), tools_by_call.get(call_id, ""), call_id, flags)
+        found = content.get("tool_references") if isinstance(content, Mapping) else None
+        text = result_text(found) if isinstance(found, list) else canonical(content)
+        return _text(at.SEGMENT_RESULT, text, tools_by_call.get(call_id, ""), call_id, flags)
     body = {key: value for key, value in block.items() if key != "cache_control"}
     return _text(at.SEGMENT_OTHER, canonical(body))
 
@@ -245,11 +247,18 @@ def result_text(content: Any) -> str:
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "".join(
-            part["text"] if isinstance(part, dict) and isinstance(part.get("text"), str) else canonical(part)
-            for part in content
-        )
+        return "".join(map(_part_text, content))
     return canonical(content)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, dict):
+        if isinstance(part.get("text"), str):
+            return str(part["text"])
+        # The definition stands in its place: of a recorded search no more was billed than its frame and this.
+        if part.get("type") == "tool_reference" and isinstance(part.get("tool_name"), str):
+            return f"{part['tool_name']} "
+    return canonical(part)
 
 
 def _media_size(block: Mapping[str, Any]) -> tuple[int, Weight]:

@@ -114,6 +114,29 @@ def test_case_08_a_prompt_that_was_billed_twice_is_measured_by_the_next_one() ->
     assert last["tool_result"] == pytest.approx(1500, abs=80)
 
 
+def test_case_08_a_second_pass_reads_what_the_first_one_wrote() -> None:
+    """Of a prompt that was billed twice, each piece is written once and read once more: not one of them read twice.
+
+    The system prompt was in the cache before, so it is read twice; the question after the breakpoint is paid twice.
+    Others lay the doubled prompt out as one: then the page is read twice, and the text written again.
+    """
+    talk = Conversation()
+    asked, found = use("web_search", "w1", 40, "s"), result("web_search", "w1", 6000, "s")
+    head, page, text, question = 496 + 7 + 25 + 1000 + 400, 1013, 2000, 100
+    talk.ask(
+        definition("web_search", 4000), ["s", 1600], result("fetch", "f1", 4000), ["u", 4 * text], ["u", 4 * question],
+        answer=[["a", 40], asked, found], read=2 * head + page + text, write_5m=page + text,
+        input=2 * question + 1540, output=60, web_searches=1,
+    )  # fmt: skip
+    rows = ledger(talk.session)
+    for rate in ("cache_write_5m", "cache_read"):
+        assert tokens(rows, rate=rate, tool="fetch") == pytest.approx(page, abs=200)
+        assert tokens(rows, rate=rate, kind="user") == pytest.approx(text, abs=200)
+    assert tokens(rows, rate="cache_write_5m", kind="system") < 200
+    assert tokens(rows, rate="cache_read", kind="system") == pytest.approx(800, abs=60)
+    assert tokens(rows, rate="input", tool="web_search") == pytest.approx(1540, abs=150)
+
+
 def test_case_08_what_was_cleared_leaves_a_note_for_each_result() -> None:
     """The notes that stand for a long and for a short result that were cleared are of one size."""
     talk = Conversation()
