@@ -12,9 +12,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 
 import traffic
-from toolspend_ingest import otlp_columns, otlp_protobuf
+from toolspend_ingest import otlp_columns, otlp_protobuf, privacy
 from toolspend_ingest.otlp_values import BadSpan
-from toolspend_ingest.spans import SpanRow, rows_of
+from toolspend_ingest.spans import SpanBatch, SpanRow, rows_of
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ['"', "\\", "\x00\n", "é\u2028"]
@@ -137,3 +137,26 @@ def test_spans_with_content_are_known() -> None:
     ]
     columns = otlp_columns.read(_request([(None, [(None, spans)])]))
     assert columns is not None and list(columns.suspects) == [1, 2]
+
+
+def test_content_in_columns_goes_no_further_than_content_in_rows() -> None:
+    """What is read in columns is emptied of content as rows are, and all else of it is as it was."""
+    messages = '[{"role":"user","parts":[{"type":"text","content":"the secret plan"}]}]'
+    said = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "anthropic", "gen_ai.input.messages": messages}
+    base = {"trace_id": b"\x01" * 16, "parent_span_id": b"", "name": "chat", "kind": 3, "start_time_unix_nano": 1,
+            "end_time_unix_nano": 2, "status": None, "events": []}  # fmt: skip
+    spans = [
+        {**base, "span_id": bytes([place] * 8), "attributes": [
+            (name, AnyValue(string_value=value)) for name, value in (said if place % 3 else {"note": "kept"}).items()
+        ]}
+        for place in range(1, 100)
+    ]  # fmt: skip
+    payload = _request([(None, [(("some.agent", "1"), spans)])])
+    columns = otlp_columns.read(payload)
+    assert columns is not None
+    found = privacy.without_content(SpanBatch.of(columns))
+    expected = privacy.without_content(SpanBatch(rows_of(columns.table)))
+    assert sorted(found) == sorted(expected) and len(found) == 99
+    assert not any("secret" in row.attributes for row in found)
+    assert sum("toolspend.context.delta" in row.attributes for row in found) == 66
+    assert sum("kept" in row.attributes for row in found) == 33
