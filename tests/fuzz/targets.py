@@ -16,11 +16,11 @@ from typing import Any, Final
 from toolspend_dashboard.bodies import BodyError, decompress
 from toolspend_dashboard.errors import Busy
 from toolspend_dashboard.intake import Held
-from toolspend_ingest import copies, privacy, signals, vocabularies
+from toolspend_ingest import copies, otlp_columns, privacy, signals, vocabularies
 from toolspend_ingest.decode import Decoded, decode
 from toolspend_ingest.rows import Span
 from toolspend_ingest.sources.files import otlp_files
-from toolspend_ingest.spans import SpanRow
+from toolspend_ingest.spans import SpanBatch, SpanRow
 from toolspend_ingest.traces import trace_rows
 
 Target = Callable[[bytes], None]
@@ -40,8 +40,12 @@ class _Unbounded(Held):
 
 
 def protobuf(data: bytes) -> None:
-    """OTLP as protobuf: whole, damaged, or another signal."""
-    _derived(decode(data, "protobuf"))
+    """OTLP as protobuf: whole, damaged, or another signal; in columns, as long requests are read, it says the same."""
+    decoded = decode(data, "protobuf")
+    if (columns := otlp_columns.read(data)) is not None:
+        assert not decoded.refused
+        assert list(SpanBatch.of(columns)) == list(decoded.spans)
+    _derived(decoded)
 
 
 def document(data: bytes) -> None:
