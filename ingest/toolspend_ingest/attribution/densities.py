@@ -56,9 +56,12 @@ _SPREAD: Final = 0.2
 _FORM_SPREAD: Final = np.full(_FORMS, 0.06)
 _FORM_SPREAD[[IMAGE, DOCUMENT]] = 0.5
 _TOOL_SPREAD: Final = 0.12
-_COUNT_SPREAD: Final = (0.5, 0.02, 0.3)
+_SCRIPTS: Final = (0.3, 1.0)
+"""From so many bytes beyond one a character on, a text is in another alphabet (one more a letter), or in ideographs
+(two more); below are letters with accents."""
+_COUNT_SPREAD: Final = (0.5, 0.02, 0.3, 0.3, 0.3)
 """How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
-pieces, other scripts a token a letter or a token a word."""
+pieces, other scripts a token a letter or a token a word, each script for itself."""
 _NOISE: Final = np.full(_FORMS, 0.05)
 _NOISE[DOCUMENT] = 0.2
 """How far one text is from others of its tool and form."""
@@ -74,8 +77,8 @@ _FARTHEST: Final = 3.0
 _EVERYTHING: Final = 0
 _OF_FORM: Final = slice(1, 1 + _FORMS)
 _OF_BLOCK: Final = slice(1 + _FORMS, 1 + 2 * _FORMS)
-_OF_COUNT: Final = slice(1 + 2 * _FORMS, 4 + 2 * _FORMS)
-(_ANSWERS, _MESSAGES, _HIDDEN, _FIRST_TOOL) = range(4 + 2 * _FORMS, 8 + 2 * _FORMS)
+_OF_COUNT: Final = slice(1 + 2 * _FORMS, 1 + 2 * _FORMS + len(_COUNT_SPREAD))
+(_ANSWERS, _MESSAGES, _HIDDEN, _FIRST_TOOL) = range(_OF_COUNT.stop, _OF_COUNT.stop + 4)
 _PRIOR_SPREAD: Final = np.concatenate(
     [[_SPREAD], _FORM_SPREAD, _BLOCK_SPREAD, _COUNT_SPREAD, [_ANSWER_SPREAD, _MESSAGE_SPREAD, _KNOWN_HIDDEN]]
 )
@@ -95,7 +98,7 @@ class Segments:
     tool: Ints
     weight: Floats
     counts: Floats
-    """A row a segment: its digits, its characters, and its bytes beyond one a character."""
+    """A row a segment: its digits, its characters, and its bytes beyond one a character, in a column for its script."""
 
     def take(self, places: Ints) -> Segments:
         """Some of the segments."""
@@ -114,7 +117,10 @@ def segments(
     text = chars * _TOKENS_PER_CHAR + extra_bytes * _TOKENS_PER_EXTRA_BYTE
     tokens = np.where(weight > 0, weight, np.choose(medium, [text, image, document]))
     form = np.where(medium > 0, BLANK + medium, np.where((letter == D) & is_server, SERVER_DEFINITION, letter))
-    counts = np.stack([digits, chars, extra_bytes], axis=1).astype(np.float64)
+    counts = np.zeros((len(chars), len(_COUNT_SPREAD)))
+    counts[:, 0], counts[:, 1] = digits, chars
+    script = np.digitize(extra_bytes / np.maximum(chars, 1), _SCRIPTS)
+    counts[np.arange(len(chars)), 2 + script] = extra_bytes
     counts[medium > 0] = 0.0
     return Segments(form, tool, tokens.astype(np.float64), counts)
 

@@ -334,6 +334,22 @@ def test_case_15_a_tokenizer_is_never_mixed_across_models() -> None:
     assert system["q0001"] > 1.2 * system["q0000"]
 
 
+def test_case_15_each_script_has_a_density_of_its_own() -> None:
+    """A tokenizer that is good at one alphabet and bad at ideographs: what one cost says nothing of the other."""
+    ideographs, letters = [None, None, None, 3000, 600], [None, None, None, 1900, 600]
+    talk, total = Conversation(), 1010
+    talk.ask(["s", 4000], ["u", 4], answer=[["a", 40]], input=total, output=13)
+    for turn in range(10):
+        piece, cost = (["u", 1000, *letters], 300) if turn % 2 else (["u", 1000, *ideographs], 1200)
+        total += 14 + 4 + cost
+        talk.ask(["a", 40], piece, answer=[["a", 40]], input=total, output=13)
+    talk.ask(["a", 40], ["u", 1000, *ideographs], ["s", 1000, *letters], input=total + 18 + 1500, output=13)
+    rows, last = ledger(talk.session), talk.session.requests[-1].request_id
+    first = talk.session.requests[0].request_id
+    found = tokens(rows, request_id=last, kind="system") - tokens(rows, request_id=first, kind="system")
+    assert found == pytest.approx(300, rel=0.15)
+
+
 def test_case_15_each_model_has_densities_of_its_own() -> None:
     """Two models in turns, one of which takes 40 % more tokens for the same text: each result has its model's."""
     talk = Conversation()
