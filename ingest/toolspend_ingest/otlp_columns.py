@@ -6,7 +6,7 @@ Both give the same rows (a property test).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,8 +25,6 @@ from .vocabularies import content
 _DESCRIPTOR: Final = ExportTraceServiceRequest.DESCRIPTOR
 _handler = ptars.HandlerPool([_DESCRIPTOR.file]).get_for_message(_DESCRIPTOR)
 _HEX: Final = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
-_KINDS: Final = pa.array(KINDS)
-_STATUSES: Final = pa.array(STATUSES)
 _VALUES: Final = (
     "string_value", "int_value", "bool_value", "double_value", "array_value", "kvlist_value", "bytes_value",
     "string_value_strindex",
@@ -69,14 +67,14 @@ def _columns(owners: pa.StructArray) -> SpanColumns:
         "span_id": _ids(spans.field("span_id"), SPAN_ID_BYTES),
         "parent_span_id": _ids(spans.field("parent_span_id"), SPAN_ID_BYTES, is_optional=True),
         "name": spans.field("name"),
-        "kind": _coded(spans.field("kind"), _KINDS),
+        "kind": _coded(spans.field("kind"), KINDS),
         "service": pa.array(map(_service, resources), pa.string()).take(owner_of),
         "scope": _said(pc.struct_field(scope, "name")).take(scope_of),
         "scope_version": _said(pc.struct_field(scope, "version")).take(scope_of),
         "started_at": _times(start),
         "ended_at": _times(end),
         "duration_ms": pa.array(length / 1e6),
-        "status": _coded(pc.struct_field(spans, ["status", "code"]), _STATUSES),
+        "status": _coded(pc.struct_field(spans, ["status", "code"]), STATUSES),
         "status_message": _said(pc.struct_field(spans, ["status", "message"])),
         "attributes": attributes,
         "resource_attributes": pa.array(map(json_text.write, resources), pa.string()).take(owner_of),
@@ -98,11 +96,11 @@ def _said(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(column, ""), None, column)
 
 
-def _coded(codes: pa.Array, names: pa.Array) -> pa.Array:
+def _coded(codes: pa.Array, names: Sequence[str]) -> pa.Array:
     found = _numbers(pc.fill_null(codes, 0))
     if ((found < 0) | (found >= len(names))).any():
         raise _Odd
-    return names.take(pa.array(found))
+    return pa.array(names).take(pa.array(found))
 
 
 def _resource(resource: dict[str, Any] | None) -> dict[str, Any]:

@@ -46,22 +46,6 @@ def test_results_come_in_the_order_of_the_calls() -> None:
     assert not any("is_error" in block for block in blocks)
 
 
-def test_five_independent_calls_take_hardly_longer_than_the_slowest() -> None:
-    """Under 1.3 times the slowest of 200 ms; the best of three, as the machine may be busy with other things."""
-
-    async def slow(n: int) -> int:
-        await asyncio.sleep(0.2)
-        return n
-
-    async def main() -> float:
-        started = time.perf_counter()
-        blocks = await execute_tool_calls(ask(*[("slow", {"n": n}) for n in range(5)]), registry_of(slow=slow))
-        assert [block["content"] for block in blocks] == ["0", "1", "2", "3", "4"]
-        return time.perf_counter() - started
-
-    assert min(asyncio.run(main()) for _ in range(3)) < 1.3 * 0.2
-
-
 def test_independent_calls_overlap(captured: Captured) -> None:
     """Each of five calls is running while the others are: all wait for all to have begun."""
     barrier = asyncio.Barrier(5)
@@ -128,7 +112,7 @@ def test_two_hundred_calls_of_which_a_fifth_fail_are_all_answered() -> None:
             raise SystemExit(3)
         return n
 
-    tools = (numbered("sometimes", sometimes, timeout_s=0.05), numbered("in_thread", in_thread))
+    tools = (numbered("sometimes", sometimes, timeout_s=1.0), numbered("in_thread", in_thread))
     calls = ask(
         *[
             ("lost", {"n": n}) if n % 20 == 15 else ("in_thread" if n % 2 == 0 and n % 20 else "sometimes", {"n": n})
