@@ -70,6 +70,9 @@ _NOISE_PER_TOKEN: Final = 0.1
 _PAGE: Final = 1000.0
 """How far a document is from what its length says, in tokens: how many pages it has is not known."""
 _LEAST_NOISE: Final = 2.0
+_MOST_TOKENS: Final = 2e7
+"""No segment is longer, whatever a garbled bill teaches: sums of `MAX_PIECES` sizes do not overflow, nor four times
+those."""
 _FARTHEST: Final = 3.0
 """Spreads that framing may be from its prior: a bill that nothing explains is not for the framing to explain."""
 
@@ -160,7 +163,7 @@ class Densities:
         text = some.weight * np.maximum(factor, 0.2)
         counted = (some.counts * self.count[group]).sum(axis=1)
         size = np.maximum(text + counted, text * 0.2) + self.block[group, some.form]
-        found: Ints = np.rint(size * MICRO).astype(np.int64)
+        found: Ints = np.rint(np.minimum(size, _MOST_TOKENS) * MICRO).astype(np.int64)
         return found
 
     def of_more(self, contexts: Contexts) -> Densities:

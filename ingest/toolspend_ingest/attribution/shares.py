@@ -29,6 +29,8 @@ _PASSED: Final = 8
 """As many requests in a row may each have had a tool of the provider's run."""
 _GIVEN: Final = 0.25
 """How far what a tool of the provider's gave may be from what is expected of it, as long as little is learned."""
+_CLEAR: Final = 3.0
+"""So many spreads of what is new has thinking to be that is seen to leave."""
 _NOTE: Final = 20 * MICRO
 """What stands for a result that the provider took out, at most."""
 
@@ -165,6 +167,7 @@ class _Sharing:
         expected = densities.expected(piece[new], group[owner[new]])
         wanted = sums(expected, owner[new], len(rows))
         rest = total - known
+        new, expected = self._forget_left(rows, place, owner, kept, letter, rest, new, expected, wanted)
         short = np.flatnonzero((rest < _LEAST * wanted) | ((wanted == 0) & (rest < -20 * MICRO)))
         if len(short):
             self._forget_thinking(rows, short, place, owner, letter, rest, new, expected, wanted)
@@ -236,6 +239,36 @@ class _Sharing:
         counts = np.bincount(part, minlength=3 * count)
         counts[0::3] = np.where(~is_direct & (limited != rest), 2, counts[0::3])  # not a figure of the bill
         return part, totals, counts
+
+    def _forget_left(
+        self, rows: Ints, place: Ints, owner: Ints, kept: Ints, letter: Ints, rest: Ints, new: Ints, expected: Ints,
+        wanted: Ints,
+    ) -> tuple[Ints, Ints]:  # fmt: skip
+        """All thinking before what the user says leaves with it, where the bill is closer to that than to all of it.
+
+        Gives the new pieces that stay, and what is expected of them.
+        """
+        count = len(rows)
+        spoken = np.full(count, -1, dtype=np.int64)
+        said = new[letter[new] == U]
+        np.maximum.at(spoken, owner[said], place[said])
+        is_out = (letter == T) & (place < spoken[owner])
+        if not is_out.any():
+            return new, expected
+        is_new_out = is_out[new]
+        thought = sums(np.where(is_new_out, expected, 0), owner[new], count)
+        gone = thought + sums(np.where(is_out, kept, 0), owner, count)
+        noise = slack(self.densities.pieces.take(self.contexts.pool[place[new]]))
+        spread = np.sqrt(sums(np.where(is_new_out, 0, noise), owner[new], count) / 1000) * MICRO
+        leaves = (gone > _CLEAR * spread) & (2 * (wanted - rest) > gone)
+        out = is_out & leaves[owner]
+        self.is_gone[place[out]] = True
+        self.has_gone[rows[leaves]] = True
+        rest += np.where(leaves, gone - thought, 0)
+        wanted -= np.where(leaves, thought, 0)
+        kept[out] = 0
+        stays = ~out[new]
+        return new[stays], expected[stays]
 
     def _forget_thinking(
         self, rows: Ints, short: Ints, place: Ints, owner: Ints, letter: Ints, rest: Ints, new: Ints, expected: Ints,

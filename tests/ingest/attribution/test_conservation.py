@@ -205,3 +205,15 @@ def test_halves_round_to_even() -> None:
     assert [cost_nano(each, 500_000) for each in (1, 3, 5)] == [0, 2, 2]
     assert costs_nano(np.array([1, 3, 5]), np.array([500_000] * 3)).tolist() == [0, 2, 2]
     assert costs_nano(np.array([1, 3, 5]), np.array([1_500_000] * 3)).tolist() == [2, 4, 8]
+
+
+def test_a_garbled_output_does_not_make_sizes_overflow() -> None:
+    """Two thousand million tokens for three definitions, and a prompt of as many characters: the bill still adds up."""
+    small = bill("small", 0, input=7)
+    session = Session("s", [bill("huge", 0, output=1_938_870_997), small])
+    output = '[["d", 0], ["d", 0], ["d", 2115]]'
+    session.evidence = [
+        Evidence("small", small.started_at, None, "null", None, 3000, 219_695_546_470, "[]"),
+        Evidence("huge", small.started_at, None, "[]", None, None, None, output),
+    ]
+    assert sum(row.tokens for row in attribute(session).ledger if row.request_id == "small") == 7

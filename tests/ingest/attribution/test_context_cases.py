@@ -334,6 +334,23 @@ def test_case_15_a_tokenizer_is_never_mixed_across_models() -> None:
     assert system["q0001"] > 1.2 * system["q0000"]
 
 
+@pytest.mark.parametrize(("growth", "carried"), [(2108, 0), (2608, 500)])
+def test_case_13_thinking_leaves_a_prompt_that_grows_all_the_same(growth: int, carried: int) -> None:
+    """2,000 tokens were said, and 500 of thinking left or stayed: the bill tells which."""
+    talk, total, said = Conversation(), 1110, [["a", 400]]
+    talk.ask(["s", 4000], ["u", 400], answer=said, input=total, output=103)
+    for _ in range(6):
+        total += 2108
+        talk.ask(*said, ["u", 8000], answer=said, input=total, output=103)
+    total, answer = total + 2108, [["t", 2000], *said]
+    talk.ask(*said, ["u", 8000], answer=answer, input=total, output=603, thinking=500)
+    talk.ask(*answer, ["u", 8000], answer=said, input=total + growth, output=103)
+    rows = ledger(talk.session)
+    last = talk.session.requests[-1].request_id
+    assert tokens(rows, request_id=last, kind="thinking", rate="input") == carried
+    assert tokens(rows, request_id=last, kind="user") == pytest.approx(100 + 8 * 2000, rel=0.01)
+
+
 def test_case_15_each_script_has_a_density_of_its_own() -> None:
     """A tokenizer that is good at one alphabet and bad at ideographs: what one cost says nothing of the other."""
     ideographs, letters = [None, None, None, 3000, 600], [None, None, None, 1900, 600]
