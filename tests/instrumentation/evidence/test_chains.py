@@ -320,6 +320,7 @@ def test_a_deferred_definition_is_told_from_the_place_where_it_was_found() -> No
     )
     assert [segment[0] for segment in prompt] == ["d", "d", "u", "r", "d"]
     assert (prompt[0][2], prompt[0][4], prompt[1][4]) == ("search", "l", "s")
+    assert prompt[3][1] == len("search ")  # of the result the names are left: no more was billed in a recording
     assert prompt[4] == ["d", 0, "search", None, "l"]
 
 
