@@ -54,10 +54,7 @@ WARM = (
     "toolspend_dashboard.findings",
     "PIL.Image",
 )
-"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame.
-
-pandas comes before plotly, here and on the pages: DuckDB imports it in its threads, and plotly would take it half made.
-"""
+"""What the first page needs and would otherwise wait for; imported while the browser fetches the page's frame."""
 SHUTDOWN_S = 3
 
 _log = logging.getLogger("toolspend")
@@ -126,6 +123,9 @@ def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
         if running is not None:
             raise AlreadyRunning(db, running.url, running.pid) from error
         raise
+    # Before any thread: it sets up plotly, which takes pandas half made where DuckDB imports that meanwhile, in a thread
+    # of its own. Pages import pandas before they use plotly.
+    importlib.import_module("streamlit")
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
     watcher.start()
