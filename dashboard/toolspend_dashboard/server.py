@@ -123,8 +123,8 @@ def open_backend(db: Path, keep: Keep | None = None) -> Iterator[Backend]:
         if running is not None:
             raise AlreadyRunning(db, running.url, running.pid) from error
         raise
-    # Before any thread: it sets up plotly, which takes pandas half made where DuckDB imports that meanwhile, in a thread
-    # of its own. Pages import pandas before they use plotly.
+    # Before any thread: it sets up plotly, which takes pandas half made where DuckDB imports that in another meanwhile.
+    # Pages import pandas before they use plotly.
     importlib.import_module("streamlit")
     writer = Writer(store)
     watcher = Watcher(writer, spool_dir())
