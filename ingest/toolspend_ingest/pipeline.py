@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from . import copies, schema, sessions, stored
-from .arrow import pc
+from .arrow import pc, registered
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
@@ -276,7 +276,7 @@ def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]
         "started_at": started,
         "ended_at": pc.add(started, took),
     }
-    with _incoming(con, pa.table(told)):
+    with registered(con, incoming=pa.table(told)):
         return [row[0] for row in con.execute(schema.query("traces_of_twins")).fetchall()]
 
 
@@ -326,17 +326,8 @@ def _replace(
 def _merge_definitions(con: duckdb.DuckDBPyConnection, rows: Sequence[SeenDefinition]) -> None:
     if not rows:
         return
-    with _incoming(con, to_arrow(SeenDefinition, rows)):
+    with registered(con, incoming=to_arrow(SeenDefinition, rows)):
         con.execute(schema.query("merge_definitions"))
-
-
-@contextlib.contextmanager
-def _incoming(con: duckdb.DuckDBPyConnection, table: pa.Table) -> Iterator[None]:
-    con.register("incoming", table)
-    try:
-        yield
-    finally:
-        con.unregister("incoming")
 
 
 def _column(con: duckdb.DuckDBPyConnection, query: str, keys: list[str]) -> list[str]:

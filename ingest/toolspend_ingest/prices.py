@@ -18,6 +18,7 @@ import pyarrow as pa
 from toolspend import _home
 
 from . import schema
+from .arrow import registered
 from .price_overrides import Override, read_overrides
 
 if TYPE_CHECKING:
@@ -92,11 +93,8 @@ def load(con: duckdb.DuckDBPyConnection, overrides: Sequence[Override] = ()) -> 
         [pa.array(column, type=field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
     )
     con.execute("delete from prices")
-    con.register("incoming_prices", table)
-    try:
+    with registered(con, incoming_prices=table):
         con.execute(schema.query("insert_prices"))
-    finally:
-        con.unregister("incoming_prices")
 
 
 def with_overrides(rows: Sequence[PriceRow], overrides: Sequence[Override]) -> list[PriceRow]:

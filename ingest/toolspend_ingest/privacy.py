@@ -62,9 +62,12 @@ def _parts_without_content(part: SpanColumns | list[SpanRow]) -> Iterator[SpanCo
     if isinstance(part, list):
         yield list(map(_without_content, part))
         return
-    looked_at = list(rows_of(part.table.take(pa.array(part.suspects, pa.int64()))))
-    emptied = [(place, row) for place, row in zip(part.suspects, map(_without_content, looked_at), strict=True)]
-    changed = {place: row for (place, row), was in zip(emptied, looked_at, strict=True) if row is not was}
+    suspects = rows_of(part.table.take(pa.array(part.suspects, pa.int64())))
+    changed = {
+        place: row
+        for place, was in zip(part.suspects, suspects, strict=True)
+        if (row := _without_content(was)) is not was
+    }
     if changed:
         is_kept = np.ones(part.table.num_rows, bool)
         is_kept[list(changed)] = False

@@ -17,6 +17,7 @@ from typing import Any, Final
 import duckdb
 
 from . import schema
+from .arrow import registered
 from .aside import Aside
 from .errors import ToolspendError
 from .privacy import PATTERN, emptied
@@ -130,11 +131,8 @@ def _with_content(con: duckdb.DuckDBPyConnection, since: datetime, after: str, u
 
 
 def _replace(con: duckdb.DuckDBPyConnection, rows: list[SpanRow]) -> None:
-    con.register("incoming", SpanBatch(rows).to_arrow())
-    try:
+    with registered(con, incoming=SpanBatch(rows).to_arrow()):
         con.execute(schema.query("update_contents"), {"since": rows[0].started_at, "until": rows[-1].started_at})
-    finally:
-        con.unregister("incoming")
 
 
 def _old_traces(con: duckdb.DuckDBPyConnection, before: datetime) -> list[Any]:

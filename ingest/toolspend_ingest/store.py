@@ -18,7 +18,7 @@ from typing import TypeVar
 import duckdb
 
 from . import pipeline, prices, privacy, schema
-from .arrow import pc
+from .arrow import pc, registered
 from .attribution import run as attribution
 from .attribution.memory import Memory
 from .connection import DAMAGED, connect
@@ -355,15 +355,12 @@ class Store:
                 return Appended(len(rows), received - len(rows))
         table = unique.to_arrow()
         bounds = list(pc.min_max(table["started_at"]).as_py().values())
-        self._con.register("incoming", table)
-        try:
+        with registered(self._con, incoming=table):
             replaced, inserted = 0, _count(self._con.execute(schema.query("insert_new_spans"), bounds))
             if inserted < len(unique):
                 replaced = _count(self._con.execute(schema.query("delete_poorer_spans"), bounds))
             if replaced:
                 inserted += _count(self._con.execute(schema.query("insert_new_spans"), bounds))
-        finally:
-            self._con.unregister("incoming")
         if inserted:
             if inserted == len(unique) and not replaced:
                 news.spans.extend(unique)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import duckdb
 
+from .arrow import registered
 from .rows import to_arrow
 
 Cells = Mapping[str, Sequence[Any]]
@@ -31,16 +32,8 @@ def insert_rows(
     for name, cells in more.items():
         place = table.schema.get_field_index(name)
         table = table.append_column(name, [cells]) if place < 0 else table.set_column(place, name, [cells])
-    insert_table(con, kind.table, table)
-
-
-def insert_table(con: duckdb.DuckDBPyConnection, name: str, rows: Any) -> None:
-    """Inserts an Arrow table by the names of its columns."""
-    con.register("incoming", rows)
-    try:
-        con.execute(f"insert into {name} by name select * from incoming")  # noqa: S608
-    finally:
-        con.unregister("incoming")
+    with registered(con, incoming=table):
+        con.execute(f"insert into {kind.table} by name select * from incoming")  # noqa: S608
 
 
 def insert_values(con: duckdb.DuckDBPyConnection, name: str, columns: Cells) -> None:

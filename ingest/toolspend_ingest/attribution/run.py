@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from ..arrow import registered
 from ..rows import LlmRequest, ToolCall
 from ..writing import insert_rows
 from . import model as m
@@ -256,10 +257,5 @@ def _named(rows: Sequence[tuple[Any, ...]], fields: Sequence[str]) -> pa.Table:
 def _apply(
     con: duckdb.DuckDBPyConnection, name: str, params: Mapping[str, Any] | None = None, **relations: Any
 ) -> None:
-    for relation, table in relations.items():
-        con.register(relation, table)
-    try:
+    with registered(con, **relations):
         con.execute(query(name), params)
-    finally:
-        for relation in relations:
-            con.unregister(relation)
