@@ -18,6 +18,7 @@ from .costs import costs_nano, is_priced
 from .inputs import SEARCH
 from .model import D, Flags, Ints, R
 from .output import share_outputs
+from .passes import Owners, Parts, in_passes
 from .rates import by_rate
 from .shares import Shares
 
@@ -47,14 +48,6 @@ class Rows(NamedTuple):
     cost: Ints
 
 
-class Owners(NamedTuple):
-    """One element an owner: its kind, and the codes of its tool and its version, or -1."""
-
-    kind: Ints
-    tool: Ints
-    version: Ints
-
-
 @dataclass(slots=True)
 class Ledger:
     """The ledger of some sessions; `cost` has the nano-dollars of every prompt, `sent_chars` what is below."""
@@ -77,27 +70,6 @@ class Booked(NamedTuple):
 
     version: Ints
     is_billed: Flags
-
-
-class _Parts(NamedTuple):
-    """What lies in the billed prompts, in order: pieces, what begins messages, the hidden prompt, the rest.
-
-    `rows` has the prompt of each run of parts, and `billed` its tokens by rate; a prompt that was billed several times
-    within its request has two, the first of which ends where the other `begins` in each rate.
-    """
-
-    rows: Ints
-    billed: Ints
-    begins: Ints
-    prompt: Ints
-    """The run that each part lies in."""
-    size: Ints
-    owner: Ints
-    basis: Ints
-    is_first: Flags
-    call: Ints
-    owners: Owners
-    """What `owner` numbers: pieces, then the overhead and what is unattributed."""
 
 
 def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None, first_new: int = 0) -> Ledger:
@@ -153,7 +125,7 @@ class _Versions:
 
 def _lay_out(
     contexts: Contexts, shares: Shares, listed: Ints, billed: Ints, versions: _Versions, known: Booked | None
-) -> tuple[_Parts, Ints, Ints, Booked]:
+) -> tuple[Parts, Ints, Ints, Booked]:
     """The parts of the billed prompts in the order of the prompts and of what lies in them."""
     pieces = contexts.pieces
     listed_has = billed.sum(axis=1) > 0
@@ -211,7 +183,7 @@ def _lay_out(
     sizes[last], owners[last], basis[last] = shares.residual[listed], unattributed, m.UNKNOWN
     is_first[last] = True
     prompt = np.repeat(np.arange(len(listed)), length)
-    parts = _Parts(listed, billed, np.zeros_like(billed), prompt, sizes, owners, basis, is_first, call, owned)
+    parts = Parts(listed, billed, np.zeros_like(billed), prompt, sizes, owners, basis, is_first, call, owned)
     if len(tails):
         place = (
             last[tail_owner]
@@ -222,7 +194,7 @@ def _lay_out(
         guessed = shares.densities.expected(tails, shares.densities.group_of[listed[tail_owner]])
         owners[place], call[place], is_first[place] = tails, pieces.call[tails], True
         results = sums((pieces.letter[tails] == R).astype(np.int64), tail_owner, len(listed))
-        parts = _in_passes(parts, place, guessed, results)
+        parts = in_passes(parts, place, guessed, results)
     of_call = np.flatnonzero(is_in & (pieces.call[piece] >= 0))
     number = pieces.call[piece[of_call]]
     _, once = np.unique(owner[of_call] * max(pieces.call_count, 1) + number, return_index=True)
@@ -230,57 +202,6 @@ def _lay_out(
     results = of_call[(pieces.letter[piece[of_call]] == R) & first_billed[of_call]]
     sent_chars = sums(pieces.chars[piece[results]], pieces.call[piece[results]], pieces.call_count)
     return parts, times_sent, sent_chars, Booked(version_of, was_billed)
-
-
-def _in_passes(parts: _Parts, tails: Ints, guessed: Ints, server_results: Ints) -> _Parts:
-    """The parts with those that the provider's tools added, each prompt as often as it was billed in its request.
-
-    A tool that the provider ran may take the model another pass over the prompt. Each pass but the first reads what the
-    first read and wrote, and pays in full for the rest and for what the tools gave: what was read of a prompt is known.
-    """
-    count, rate = len(parts.rows), m.PROMPT_RATES.index
-    once, of_tail = parts.size, parts.prompt[tails]
-    explained = sums(once, parts.prompt, count)
-    total = parts.billed.sum(axis=1)
-    passes = np.rint((total * m.MICRO - sums(guessed, of_tail, count)) / np.maximum(explained, 1)).astype(np.int64)
-    passes = np.clip(passes, 1, 1 + server_results)
-
-    written = parts.billed[:, [rate("cache_write_1h"), rate("cache_write_5m")]].sum(axis=1)
-    read, rest = np.divmod(parts.billed[:, rate("cache_read")] - (passes - 1) * written, passes)
-    is_cached = (explained > 0) & (passes > 1) & (rest == 0) & (read >= 0) & (read + written > 0)
-    is_cached &= (parts.billed >= 0).all(axis=1)
-    runs = np.diff(parts.prompt, prepend=-1) != 0
-    # A breakpoint lies at the end of a block: the rest of the prompt is that of the nearest end.
-    rest = np.where(is_cached, explained - (read + written) * m.MICRO, 0)
-    after = explained[parts.prompt] - running(once, runs)
-    nearest = np.lexsort((np.abs(after - rest[parts.prompt]), parts.prompt))[np.flatnonzero(runs)]
-    unread = np.rint(after[nearest] / m.MICRO).astype(np.int64)
-    first = parts.billed.copy()
-    first[:, rate("cache_read")] = read
-    first[:, rate("input")] = np.clip(unread, 0, np.maximum(parts.billed[:, rate("input")] // passes, 0))
-    # Of what was read and written the size is known, whatever was found of the pieces.
-    known = split(once, runs, np.where(is_cached, first.sum(axis=1) * m.MICRO, explained))
-    once = np.where(is_cached[parts.prompt], known, once)
-
-    size = once * passes[parts.prompt]
-    left = total * m.MICRO - sums(size, parts.prompt, count)
-    heads = np.diff(of_tail, prepend=-1) != 0
-    exact = split(np.maximum(guessed, 1), heads, np.maximum(left, 0)[of_tail[heads]])
-    size[tails] = np.where(left[of_tail] > 0, exact, guessed)
-
-    again = np.flatnonzero(is_cached)
-    number = np.full(count, -1, dtype=np.int64)
-    number[again] = count + np.arange(len(again))
-    more = np.flatnonzero(is_cached[parts.prompt])
-    rows, begins = np.append(parts.rows, parts.rows[again]), np.concatenate([parts.begins, first[again]])
-    billed = np.concatenate([np.where(is_cached[:, None], first, parts.billed), (parts.billed - first)[again]])
-    sizes = np.append(np.where(is_cached[parts.prompt], once, size), (size - once)[more])
-    prompt = np.append(parts.prompt, number[parts.prompt[more]])
-    return _Parts(
-        rows, billed, begins, prompt, sizes, np.append(parts.owner, parts.owner[more]),
-        np.append(parts.basis, parts.basis[more]), np.append(parts.is_first, parts.is_first[more]),
-        np.append(parts.call, parts.call[more]), parts.owners,
-    )  # fmt: skip
 
 
 def _tails(contexts: Contexts, listed: Ints) -> tuple[Ints, Ints]:
@@ -307,9 +228,7 @@ class _Loose(NamedTuple):
     call: Ints
 
 
-def _loose(
-    contexts: Contexts, shares: Shares, versions: _Versions, listed: Ints, billed: Ints, parts: _Parts
-) -> _Loose:
+def _loose(contexts: Contexts, shares: Shares, versions: _Versions, listed: Ints, billed: Ints, parts: Parts) -> _Loose:
     prompts = contexts.inputs.prompts
     found: list[_Loose] = []
 
@@ -373,7 +292,7 @@ def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
     return Entries(loose.p, owner, is_first, loose.basis, loose.rate, loose.tokens, cost, loose.call)
 
 
-def _prompt_entries(parts: _Parts, owner: Ints, loose: _Loose, prices: Ints, prompts: int) -> list[Entries]:
+def _prompt_entries(parts: Parts, owner: Ints, loose: _Loose, prices: Ints, prompts: int) -> list[Entries]:
     counts = np.bincount(parts.prompt, minlength=len(parts.rows))
     starts = np.diff(parts.prompt, prepend=-1) != 0
     tokens = split(parts.size, starts, parts.billed.sum(axis=1)[counts > 0])

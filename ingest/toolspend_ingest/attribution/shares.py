@@ -17,7 +17,8 @@ from . import model as m
 from .arrays import lean, running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn, slack
-from .model import IS_WRITTEN, MICRO, C, D, Flags, Ints, K, R, T, U
+from .model import IS_WRITTEN, MICRO, Flags, Ints, K, R, T, U
+from .passes import tokens_once
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -27,8 +28,6 @@ _MOST: Final = 4.0
 _SLACK: Final = 200 * MICRO
 _PASSED: Final = 8
 """As many requests in a row may each have had a tool of the provider's run."""
-_GIVEN: Final = 0.25
-"""How far what a tool of the provider's gave may be from what is expected of it, as long as little is learned."""
 _CLEAR: Final = 3.0
 """So many spreads of what is new has thinking to be that is seen to leave."""
 _NOTE: Final = 20 * MICRO
@@ -113,7 +112,7 @@ class _Sharing:
     def _find_passed(self) -> bool:
         """Measures prompts that were billed twice, each from the one after it, and says whether there were any."""
         for each in range(_PASSED):
-            passed = _passed(self.contexts, self.tokens, self.densities)
+            passed = tokens_once(self.contexts, self.tokens, self.densities)
             if not (passed > 0).any():
                 return each > 0
             self.tokens = np.where(passed > 0, passed, self.tokens)
@@ -365,55 +364,6 @@ def measured(contexts: Contexts) -> Ints:
     has_server[inputs.output.p[inputs.output.kind == K]] = True  # the prompt that was billed begins with a summary
     is_known = prompts.is_billed & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
     found: Ints = np.where(is_known & (contexts.length > 0), tokens, -1)
-    return found
-
-
-def _passed(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
-    """The tokens of prompts that were billed twice, as the provider ran one tool between two passes; else -1.
-
-    The second pass has what the tool was asked and gave beside the prompt, and so has the prompt of the next request,
-    which has it once, with the rest of the answer and what was said then. The difference of the two bills is the
-    prompt, but for what was said then; and half of the bill is, but for what the tool gave. The less certain of what is
-    to be taken off, the less its figure counts.
-    """
-    inputs, pieces = contexts.inputs, contexts.pieces
-    prompts, output, count = inputs.prompts, inputs.output, len(inputs.prompts)
-    base = contexts.lineage.base
-    runs = np.bincount(output.p[output.is_server & (output.kind == R)], minlength=count)
-    asked = np.bincount(output.p[output.is_server & (output.kind == C)], minlength=count)
-    is_twice = (runs == 1) & (asked == 1) & prompts.is_billed & contexts.is_whole
-    is_twice &= (tokens < 0) & ~prompts.cleared.any(axis=1) & ~prompts.compaction.any(axis=1)
-    rows = np.flatnonzero((base >= 0) & is_twice[base] & (tokens > 0) & ~contexts.lineage.has_stand_in)
-    held = base[rows]
-    is_good = (contexts.shared[rows] == contexts.length[held]) & (prompts.model[rows] == prompts.model[held])
-    is_good &= contexts.is_whole[rows] & ~prompts.cleared[rows].any(axis=1)
-    rows, held = rows[is_good], held[is_good]
-    counts = contexts.length[rows] - contexts.length[held]
-    place = spans(contexts.start[rows] + contexts.length[held], counts)
-    of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
-    letter, is_server = pieces.letter[piece], pieces.is_server[piece]
-    group = densities.group_of[rows]
-    size = densities.expected(piece, group[of])
-    is_said = ~IS_WRITTEN[letter] & ~is_server & (letter != D)
-    is_asked = is_server & (letter == C)
-    rest = sums(np.where(is_said, size, 0) - np.where(is_asked, size, 0), of, len(rows))
-    rest += sums(contexts.is_message_start[place].astype(np.int64), of, len(rows)) * densities.message[group]
-    rest -= densities.answer[group]
-    both = np.maximum(prompts.billed[held], 0).sum(axis=1)
-    once = both - tokens[rows] + prompts.output[held] + rest / MICRO
-    is_added = (is_server & (letter != R)) | (letter == D)
-    is_given = is_server & (letter == R)
-    added = sums(np.where(is_added | is_given, size, 0), of, len(rows))
-    spread = slack(densities.pieces.take(piece)) + np.where(is_given, (_GIVEN * size / MICRO) ** 2 * 1000, 0).astype(
-        np.int64
-    )
-    one = sums(np.where(is_said | is_asked, spread, 0), of, len(rows)) + 10_000
-    other = sums(np.where(is_added | is_given, spread, 0), of, len(rows)) / 4 + 10_000
-    once = np.rint((once * other + (both - added / MICRO) / 2 * one) / (one + other)).astype(np.int64)
-    has_thought = np.bincount(of[letter == T], minlength=len(rows)) > 0
-    is_likely = (once > 0) & (2 * once <= both) & ~has_thought
-    found = np.full(count, -1, dtype=np.int64)
-    found[held[is_likely][::-1]] = once[is_likely][::-1]
     return found
 
 
