@@ -26,7 +26,7 @@ from .vocabularies import content
 
 VARIABLE: Final = "TOOLSPEND_KEEP_CONTENT"
 _MARKS: Final = tuple(f'"{mark}"' for mark in sorted(vocabularies.MARKS))
-_OWN_EVIDENCE: Final = (f'"{at.CONTEXT_DELTA}"', f'"{at.OUTPUT_SEGMENTS}"')
+_OWN_EVIDENCE: Final = (f'"{at.CONTEXT_EVIDENCE}"', f'"{at.CONTEXT_DELTA}"', f'"{at.OUTPUT_SEGMENTS}"')
 
 
 PATTERN: Final = (

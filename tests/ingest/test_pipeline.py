@@ -331,3 +331,29 @@ def test_misshapen_evidence_is_no_evidence(store: Store, rows: Rows) -> None:
     assert rows("select delta, restated from context_evidence where request_id like '%1'") == [
         {"delta": None, "restated": None}
     ]
+
+
+def test_evidence_in_one_attribute_says_what_single_ones_do(store: Store, rows: Rows) -> None:
+    """The form that agents write and the one of before give the same row; one that is no object gives none."""
+    said = {
+        "delta": [[0, 2], ["u", 7]],
+        "segments": 3,
+        "chars": 20,
+        "restated": [[0, ["u", 5]]],
+        "cache_marks": [[2, "5m"]],
+    }
+    single = {
+        at.CONTEXT_BASE: f"{9:016x}",
+        at.CONTEXT_SEGMENTS: 3,
+        at.CONTEXT_CHARS: 20,
+        at.CONTEXT_DELTA: json.dumps(said["delta"]),
+        at.CONTEXT_RESTATED: json.dumps(said["restated"]),
+        at.CONTEXT_CACHE_MARKS: json.dumps(said["cache_marks"]),
+    }
+    one = {at.CONTEXT_EVIDENCE: json.dumps({"base": f"{9:016x}", **said})}
+    forms = [single, one, {at.CONTEXT_EVIDENCE: "[1]"}, {at.CONTEXT_EVIDENCE: '{"delta": 3, "segments": "x"}'}]
+    load(store, [chat(1, number, number, number, attributes=form) for number, form in enumerate(forms, 1)])
+    found = rows("select base_request_id, delta, restated, segments, chars, cache_marks from context_evidence "
+                 "order by started_at")  # fmt: skip
+    assert found[0] == found[1] and found[0]["segments"] == 3 and found[0]["base_request_id"] == f"{9:016x}"
+    assert len(found) == 2

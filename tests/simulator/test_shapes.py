@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evidence_said import apart
 from simulator import SHAPES, Simulated
 from standin import Record
 from toolspend import attributes as at
@@ -42,7 +43,7 @@ def calls(record: Record) -> int:
 def attribute(session: Simulated, name: str) -> list[object]:
     """An attribute of every model request, in the order of time; None where it is missing."""
     spans = [span for payload in session.payloads for span in decode(payload, "protobuf").spans]
-    found = [json.loads(span.attributes) for span in spans]
+    found = [apart(json.loads(span.attributes)) for span in spans]
     return [attributes.get(name) for attributes in found if at.OUTPUT_SEGMENTS in attributes]
 
 

@@ -317,7 +317,7 @@ def _described(role: str, content: str | Iterable[Any], tools: dict[str, str]) -
                 continue
             if block.get("type") == "tool_result" and isinstance(block.get("content"), list):
                 block = {**block, "content": [part for part in block["content"] if isinstance(part, dict)]}
-        found += [(text, chars) for _, text, chars in segments.rows({"role": role, "content": [block]}, tools, {})]
+        found += [(text, chars) for _, text, chars in segments.rows({"role": role, "content": [block]}, 0, tools, {})]
     return found
 
 

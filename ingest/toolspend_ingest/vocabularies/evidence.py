@@ -8,13 +8,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from toolspend import attributes as at
 from toolspend.evidence.head import Head
 from toolspend.evidence.segments import describe, marks_of, pieces
 
 from .messages import Message
+
+
+class _Together(msgspec.Struct):
+    base: Any = None
+    segments: Any = None
+    chars: Any = None
+    # Text that is not read here.
+    delta: msgspec.Raw = msgspec.Raw()
+    restated: msgspec.Raw = msgspec.Raw()
+    cache_marks: msgspec.Raw = msgspec.Raw()
+
+
+_NAMES: Final = {
+    "base": at.CONTEXT_BASE,
+    "segments": at.CONTEXT_SEGMENTS,
+    "chars": at.CONTEXT_CHARS,
+    "delta": at.CONTEXT_DELTA,
+    "restated": at.CONTEXT_RESTATED,
+    "cache_marks": at.CONTEXT_CACHE_MARKS,
+}
+_together: Final = msgspec.json.Decoder(_Together).decode
 
 
 def of_prompt(
@@ -57,6 +80,20 @@ def of_output(messages: Sequence[Message]) -> dict[str, Any]:
     calls: dict[str, str] = {}
     found = [describe("assistant", block, calls)[0] for message in messages for _, block in pieces(message)]
     return {at.OUTPUT_SEGMENTS: f"[{','.join(found)}]"}
+
+
+def apart(text: str) -> dict[str, Any]:
+    """The attributes of which `text`, of `CONTEXT_EVIDENCE`, is the sum; none where it cannot be read."""
+    try:
+        together = _together(text)
+    except (msgspec.MsgspecError, UnicodeError):
+        return {}
+    said = {name: getattr(together, field) for field, name in _NAMES.items()}
+    return {
+        name: bytes(value).decode() if isinstance(value, msgspec.Raw) else value
+        for name, value in said.items()
+        if value is not None and value != msgspec.Raw()
+    }
 
 
 def compact(value: Any) -> str:

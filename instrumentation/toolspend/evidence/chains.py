@@ -115,7 +115,8 @@ class Chains:
                 self._use(head)
             # A first prompt sent once more begins a new conversation; anything that builds on an earlier one goes on.
             if base is None:
-                conversation_id = self._conversation_in(prompt.messages) or conversation_id
+                if prompt.size > 1:
+                    conversation_id = self._conversation_in(prompt.messages) or conversation_id
             elif not (prompt.size == base.count == shared and _is_opening(prompt.messages)):
                 conversation_id = base.conversation_id
             chain, copied = self._extend(base, shared, prompt)
@@ -146,16 +147,17 @@ class Chains:
             self._tips[key] = tip
             tip.answer = (message_print, answer)
             tip.chain.keys.append(key)
-            tip.chain.tools_by_call.update(calls)
-            for call_id, tool in calls.items():
-                self._calls[call_id] = tip.conversation_id
-                self._unclaimed.setdefault(tool, deque(maxlen=_MAX_UNCLAIMED)).append(call_id)
+            if calls:
+                tip.chain.tools_by_call.update(calls)
+                for call_id, tool in calls.items():
+                    self._calls[call_id] = tip.conversation_id
+                    self._unclaimed.setdefault(tool, deque(maxlen=_MAX_UNCLAIMED)).append(call_id)
+                while len(self._calls) > _MAX_CALLS:
+                    self._calls.popitem(last=False)
             if message_id is not None:
                 self._answers[message_id] = (tip, message_print)
-            while len(self._calls) > _MAX_CALLS:
-                self._calls.popitem(last=False)
-            while len(self._answers) > MAX_CHAINS:
-                self._answers.popitem(last=False)
+                if len(self._answers) > MAX_CHAINS:
+                    self._answers.popitem(last=False)
 
     def _read(self, body: Mapping[str, Any], sent: bytes, scope: int) -> Body | None:
         """What the bytes of `body` show to be known, or None where they are of no use."""
@@ -189,10 +191,12 @@ class Chains:
         """The request to build on, and how many leading messages both have (more than its own with its answer)."""
         base, shared = None, 0
         tips = self._tips
-        for count in range(prompt.size, 0, -1):
-            if (tip := tips.get(prompt.place(count))) is not None:
+        count = prompt.size
+        for place in prompt.places():
+            if (tip := tips.get(place)) is not None and count:
                 base, shared = tip, count
                 break
+            count -= 1
         if prompt.size - shared > _MANY_NEW and (latest := self._roots.get(prompt.place(1))) is not None:
             theirs, ours = latest.chain.messages[: latest.count], prompt.prints()
             if len(set(ours).intersection(theirs)) > shared:
@@ -226,13 +230,13 @@ class Chains:
                 known = base.chain.segments_by_print(base.chain.bounds[copied], base.length)
         before = 0 if base is None or chain is not base.chain else len(chain.texts)
         answer = None if base is None or copied < base.count else base.answer
-        for index in range(copied, prompt.size):
-            print_ = prompt.print(index)
-            if answer is not None and index == copied and print_ == answer[0]:
+        for message, print_, place in prompt.since(copied):
+            if answer is not None and print_ == answer[0]:
                 said = answer[1]  # described when it came
             else:
-                said = rows(prompt.messages[index], chain.tools_by_call, known)
-            chain.append(print_, prompt.place(index + 1), said)
+                said = rows(message, print_, chain.tools_by_call, known)
+            answer = None
+            chain.append(print_, place, said)
         self._segments += len(chain.texts) - before
         self._used.move_to_end(id(chain))
         return chain, chain.bounds[copied]
@@ -259,15 +263,11 @@ def _evidence(tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Map
         delta = head.texts + chain.texts[copied:length]
     else:
         delta = head_delta(head, base.head) + message_delta(tip, base, copied)
-    attributes: dict[str, Any] = {
-        at.CONTEXT_DELTA: "[" + ",".join(delta) + "]",
-        at.CONTEXT_SEGMENTS: total,
-        at.CONTEXT_CHARS: head.chars + chain.totals[length],
-    }
+    said = f'"delta":[{",".join(delta)}],"segments":{total},"chars":{head.chars + chain.totals[length]}'
     if base is not None:
-        attributes[at.CONTEXT_BASE] = base.span_id
+        said += f',"base":"{base.span_id}"'
         if restated := restate(tip, copied):
-            attributes[at.CONTEXT_RESTATED] = restated
+            said += f',"restated":{restated}'
     marks = list(head.marks)
     for index in prompt.marked:
         first = offset + chain.bounds[index]
@@ -275,8 +275,8 @@ def _evidence(tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Map
     if "cache_control" in body:
         mark(marks, total - 1, body)  # at the top level it caches the whole prompt
     if marks:
-        attributes[at.CONTEXT_CACHE_MARKS] = json.dumps(marks, separators=(",", ":"))
-    return attributes
+        said += f',"cache_marks":{json.dumps(marks, separators=(",", ":"))}'
+    return {at.CONTEXT_EVIDENCE: f"{{{said}}}"}
 
 
 def _continued(body: Mapping[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ The forms are those of `toolspend.attributes.CONTEXT_DELTA` and `CONTEXT_RESTATE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from .head import Head
@@ -33,7 +34,7 @@ def message_delta(tip: Tip, base: Tip, copied: int) -> list[str]:
     return delta + _copies(tip.chain.prints[copied : tip.length], texts, base.chain.prints[copied : base.length], end)
 
 
-def _copies(prints: list[int], texts: list[str], base: list[int], offset: int) -> list[str]:
+def _copies(prints: Sequence[int], texts: list[str], base: Sequence[int], offset: int) -> list[str]:
     """Delta items for segments, their JSON `texts`: runs that `base` has too are copied, the rest is said."""
     places = {fingerprint: index for index, fingerprint in reversed(list(enumerate(base)))}
     delta: list[str] = []

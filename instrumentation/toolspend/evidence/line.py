@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from .head import Head
@@ -9,7 +10,10 @@ from .segments import Row, Segment
 
 
 class Chain:
-    """One line of a conversation: its messages and their segments so far, which only grow."""
+    """One line of a conversation: its messages and their segments so far, which only grow.
+
+    Numbers are kept in arrays: as objects they would lie all over memory, and every garbage collection visit them.
+    """
 
     __slots__ = (
         "bounds",
@@ -24,21 +28,21 @@ class Chain:
     )
 
     def __init__(self, key: int) -> None:
-        self.messages: list[int] = []
+        self.messages = array("q")
         """Fingerprints of the messages."""
-        self.places: list[int] = [key]
+        self.places = array("q", (key,))
         """`places[m]`: the number that stands for the first m messages, in their scope."""
-        self.bounds: list[int] = [0]
+        self.bounds = array("q", (0,))
         """`bounds[m]`: segments of the first m messages."""
-        self.prints: list[int] = []
+        self.prints = array("q")
         """Fingerprints of the segments."""
         self.texts: list[str] = []
         """The segments as JSON. Strings in lists: objects of their own would be visited by every garbage collection."""
-        self.totals: list[int] = [0]
+        self.totals = array("q", (0,))
         """`totals[k]`: characters of the first k segments."""
         self.tools_by_call: dict[str, str] = {}
         self.rotation = 0
-        self.keys: list[int] = []
+        self.keys = array("q")
         """The numbers by which requests on this chain are found."""
 
     def append(self, message_print: int, place: int, rows: Sequence[Row]) -> None:

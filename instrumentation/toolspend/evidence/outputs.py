@@ -9,7 +9,7 @@ from typing import Any, Final
 from .. import attributes as at
 from .chains import Chains, conversations
 from .line import Tip
-from .segments import fingerprints, rows
+from .segments import fingerprint, rows
 
 _FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "text": ("type", "text"),
@@ -54,12 +54,14 @@ def describe_output(
     content: Sequence[Any], tip: Tip | None, message_id: str | None = None, known: Chains = conversations
 ) -> dict[str, Any]:
     """The evidence of a response's `content` blocks (plain) as span attributes; tells the conversation at `tip`."""
-    message = {"role": "assistant", "content": [block for block in content if isinstance(block, dict)]}
+    message = {"role": "assistant", "content": [block for block in content if type(block) is dict]}
+    print_ = fingerprint(message)
     calls: dict[str, str] = {}
-    found = rows(message, calls, {})
+    found = rows(message, print_, calls, {})
     if tip is not None:
-        known.answered(tip, fingerprints((message,))[0][0], found, calls, message_id)
-    return {at.OUTPUT_SEGMENTS: f"[{','.join([text for _, text, _ in found])}]"}
+        known.answered(tip, print_, found, calls, message_id)
+    said = found[0][1] if len(found) == 1 else ",".join([text for _, text, _ in found])
+    return {at.OUTPUT_SEGMENTS: f"[{said}]"}
 
 
 def describe_usage(usage: Any) -> dict[str, Any]:

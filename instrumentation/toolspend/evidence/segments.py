@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from .. import attributes as at
 from .definitions import canonical
 from .image import tokens_of_image
-from .weight import Weight, weigh
+from .weight import Weight, weigh, weighed
 
 Block: TypeAlias = tuple[str, Any]
 """A role and one piece of content under it: a string, or a content block as a plain dict."""
@@ -39,11 +39,7 @@ _MEDIA_FLAGS: Final = {"image": at.FLAG_IMAGE, "document": at.FLAG_DOCUMENT}
 
 
 def fingerprints(messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
-    """A number for each message, and the indexes of those that carry a cache breakpoint.
-
-    The number is the same, within this process, for two messages of the same role and content: cache breakpoints do not
-    count, and a string is the same as one text block. One flat loop: it sees every message of every request.
-    """
+    """A number for each message, as `fingerprint` gives it, and the indexes of those that carry a cache breakpoint."""
     prints: list[int] = []
     marked: list[int] = []
     for index, message in enumerate(messages):
@@ -51,39 +47,48 @@ def fingerprints(messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list
         if type(content) is str:
             prints.append(hash((message.get("role"), content)))
             continue
-        parts: list[Any] = [message.get("role")]
-        is_marked = False
-        try:
-            for block in content or ():
-                if "cache_control" in block:
-                    is_marked = True
-                kind = block["type"]
-                # A number ahead of what is no text: no text can be mistaken for it.
-                if kind == "text":
-                    parts.append(block["text"])
-                elif kind == "tool_use":
-                    values = block["input"].values()
-                    parts += (len(values), block["id"], *values)
-                elif kind == "tool_result":
-                    inner = block.get("content")
-                    if type(inner) is list:
-                        parts += (len(inner), block["tool_use_id"], *[part["text"] for part in inner])
-                    else:
-                        parts += (-1, block["tool_use_id"], inner)
-                else:
-                    parts.append(piece_print("", block))
-            prints.append(hash(tuple(parts)))
-        except (KeyError, TypeError, AttributeError):
-            is_marked = True  # unusual: look closer
-            prints.append(hash((parts[0], *[piece_print("", block) for _, block in pieces(message)])))
+        print_, is_marked = _seen(message, content)
+        prints.append(print_)
         if is_marked:
             marked.append(index)
     return prints, marked
 
 
 def fingerprint(message: Mapping[str, Any]) -> int:
-    """The number of one message, as `fingerprints` gives it."""
-    return fingerprints((message,))[0][0]
+    """A number that is the same, within this process, for two messages of the same role and content.
+
+    Cache breakpoints do not count, and a string is the same as one text block.
+    """
+    content = message.get("content")
+    return hash((message.get("role"), content)) if type(content) is str else _seen(message, content)[0]
+
+
+def _seen(message: Mapping[str, Any], content: Any) -> tuple[int, bool]:
+    """The number of a message of blocks, and whether one has a cache breakpoint. It runs for every one that is new."""
+    parts: list[Any] = [message.get("role")]
+    is_marked = False
+    try:
+        for block in content or ():
+            if "cache_control" in block:
+                is_marked = True
+            kind = block["type"]
+            # A number ahead of what is no text: no text can be mistaken for it.
+            if kind == "text":
+                parts.append(block["text"])
+            elif kind == "tool_use":
+                values = block["input"].values()
+                parts += (len(values), block["id"], *values)
+            elif kind == "tool_result":
+                inner = block.get("content")
+                if type(inner) is list:
+                    parts += (len(inner), block["tool_use_id"], *[part["text"] for part in inner])
+                else:
+                    parts += (-1, block["tool_use_id"], inner)
+            else:
+                parts.append(piece_print("", block))
+        return hash(tuple(parts)), is_marked
+    except (KeyError, TypeError, AttributeError):  # unusual: look closer
+        return hash((parts[0], *[piece_print("", block) for _, block in pieces(message)])), True
 
 
 def pieces(message: Mapping[str, Any]) -> list[Block]:
@@ -118,16 +123,16 @@ def mark(marks: list[tuple[int, str]], index: int, block: Mapping[str, Any]) -> 
 
 def _parts(block: Any) -> Sequence[Any]:
     """A block as its segments. Definitions that a tool search found stand after its result."""
-    if type(block) is dict and block.get("type") == "tool_result":
+    kind = block.get("type") if type(block) is dict else None
+    if kind == "tool_result":
         content = block.get("content")
-        if type(content) is list and any(type(part) is dict and part.get("type") in _MEDIA_FLAGS for part in content):
+        if type(content) is not list:
+            return (block,)
+        if any(type(part) is dict and part.get("type") in _MEDIA_FLAGS for part in content):
             shell = {key: value for key, value in block.items() if key != "content"}
             return [{**shell, "content": [part]} for part in content]
-        if type(content) is list and any(
-            type(part) is dict and part.get("type") == "tool_reference" for part in content
-        ):
-            return (block, *[part for part in content if type(part) is dict and part.get("type") == "tool_reference"])
-    elif type(block) is dict and block.get("type") == "tool_search_tool_result":
+        return (block, *[part for part in content if type(part) is dict and part.get("type") == "tool_reference"])
+    if kind == "tool_search_tool_result":
         content = block.get("content")
         found = content.get("tool_references") if type(content) is dict else None
         if type(found) is list:
@@ -153,14 +158,23 @@ def piece_print(role: str, block: Any) -> int:
     return hash((role, canonical({key: value for key, value in block.items() if key != "cache_control"})))
 
 
-def rows(message: Mapping[str, Any], tools_by_call: dict[str, str], known: Mapping[int, Segment]) -> list[Row]:
-    """The segments of one message, each with its fingerprint. Those of `known` fingerprints are not described again."""
+def rows(
+    message: Mapping[str, Any], message_print: int, tools_by_call: dict[str, str], known: Mapping[int, Segment]
+) -> list[Row]:
+    """The segments of one message, each with its fingerprint. Those of `known` fingerprints are not described again.
+
+    The first segment of a message's only block has the message's own fingerprint, `message_print`.
+    """
     role = message.get("role") or "user"
     content = message.get("content")
+    if type(content) is str:
+        text, chars = known.get(message_print) or _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), content)
+        return [(message_print, text, chars)]
     found: list[Row] = []
-    for block in (content,) if type(content) is str else content or ():
+    is_alone = type(content) is list and len(content) == 1
+    for block in content or ():
         for part in _parts(block):
-            print_ = piece_print(role, part)
+            print_ = message_print if is_alone and not found else piece_print(role, part)
             text, chars = known.get(print_) or describe(role, part, tools_by_call)
             found.append((print_, text, chars))
     return found
@@ -173,7 +187,7 @@ def encoded(
     id: str | None = None,
     flags: str | None = None,
     utf8_bytes: int | None = None,
-    weight: Weight = _NOTHING,
+    weight: tuple[int, int] = _NOTHING,
 ) -> Segment:
     """A segment. By hand, from its end, as trailing nulls are left out: an encoder takes three times as long."""
     tokens, digits = weight
@@ -192,10 +206,9 @@ def encoded(
 
 def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Segment:
     """The segment of `block` under `role`. `tools_by_call` names the tool of a call id, and learns new ones."""
-    if type(block) is str:
-        return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), block)
     if type(block) is not dict:
-        return _text(at.SEGMENT_OTHER, str(block))
+        is_text = type(block) is str
+        return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER) if is_text else at.SEGMENT_OTHER, str(block))
     kind = block.get("type")
     if kind == "text":
         return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), _string(block.get("text")))
@@ -278,19 +291,20 @@ def _is_error(block: Mapping[str, Any]) -> bool:
 
 
 def _text(kind: str, text: str, tool: str | None = None, id: str | None = None, flags: str | None = None) -> Segment:
-    chars = len(text)
-    weight = weigh(text) if chars >= _LEAST_WEIGHED else _NOTHING
-    if not text.isascii():
-        return encoded(kind, chars, tool, id, flags, len(text.encode("utf-8", "surrogatepass")), weight)
-    if flags is None:
-        # The usual forms, at once.
-        tokens, digits = weight
-        if tool is not None and id is not None:
-            rest = f",null,null,{tokens},{digits}]" if digits else f",null,null,{tokens}]" if tokens else "]"
-            return f'["{kind}",{chars},{_quoted(tool)},{_quoted(id)}{rest}', chars
-        if tool is None and id is None and not tokens:
+    chars, is_ascii = len(text), text.isascii()
+    if chars < _LEAST_WEIGHED:
+        if tool is None and flags is None and is_ascii:
             return f'["{kind}",{chars}]', chars
-    return encoded(kind, chars, tool, id, flags, None, weight)
+        weight: tuple[int, int] = _NOTHING
+    else:
+        weight = weighed(text)
+        if is_ascii and flags is None and tool is not None and id is not None:
+            # Calls and results, at once.
+            tokens, digits = weight
+            rest = f",{tokens},{digits}]" if digits else f",{tokens}]"
+            return f'["{kind}",{chars},{_quoted(tool)},{_quoted(id)},null,null{rest}', chars
+    utf8_bytes = None if is_ascii else len(text.encode("utf-8", "surrogatepass"))
+    return encoded(kind, chars, tool, id, flags, utf8_bytes, weight)
 
 
 def _string(value: object) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from evidence_said import apart
 from simulator import Simulated
 from toolspend import attributes as at
 from toolspend_ingest import Store
@@ -132,7 +133,9 @@ def poor_tokens(store: Store) -> float:
 
 def bases(spans: Sequence[SpanRow]) -> set[str]:
     """The spans that others build on."""
-    return {str(said) for span in spans if (said := json.loads(span.attributes).get(at.CONTEXT_BASE)) is not None}
+    return {
+        str(said) for span in spans if (said := apart(json.loads(span.attributes)).get(at.CONTEXT_BASE)) is not None
+    }
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, "uncached", "long", "wide_batches", "forty_tools"])

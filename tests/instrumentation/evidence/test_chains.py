@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence_said import apart
 from toolspend import attributes as at
 from toolspend.evidence import describe_output
 from toolspend.evidence.chains import MAX_CHAINS, Chains
@@ -47,6 +48,7 @@ class Reader:
             has_definitions=True,
         )
         self.tip = tip
+        evidence = apart(evidence)
         self.evidence.append(evidence)
         self.conversations.append(tip.conversation_id)
         base = self.prompts.get(evidence.get(at.CONTEXT_BASE, ""), [])
@@ -152,7 +154,7 @@ def test_a_definition_changed_in_place_is_noticed() -> None:
     first, _ = chains.describe(request, scope=None, span_id="0" * 16, conversation_id="c", has_definitions=True)
     request["tools"][0]["input_schema"]["properties"]["extra"] = {"type": "string"}
     second, _ = chains.describe(request, scope=None, span_id="1" * 16, conversation_id="c", has_definitions=True)
-    assert second[at.CONTEXT_CHARS] > first[at.CONTEXT_CHARS]
+    assert apart(second)[at.CONTEXT_CHARS] > apart(first)[at.CONTEXT_CHARS]
 
 
 def test_an_edited_result_leaves_the_rest_copied() -> None:

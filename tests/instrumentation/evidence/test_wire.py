@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence_said import apart
 from toolspend import attributes as at
 from toolspend.evidence import chains as chains_module
 from toolspend.evidence import describe_output, wire
@@ -125,7 +126,7 @@ def test_turns_with_tools_that_are_known_compare_no_definitions() -> None:
         if number:
             request["tools"], request["system"] = [Poison()], [Poison()]
         evidence = describe(chains, request, sent, number)
-    assert json.loads(evidence[at.CONTEXT_DELTA])[0] == [0, 6], "definition, system text, four segments"
+    assert json.loads(apart(evidence)[at.CONTEXT_DELTA])[0] == [0, 6], "definition, system text, four segments"
 
 
 def test_what_looks_like_the_end_of_a_message_is_told_from_it() -> None:

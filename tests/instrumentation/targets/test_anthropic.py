@@ -14,6 +14,7 @@ import pytest
 
 import standin
 import toolspend
+from evidence_said import apart
 from toolspend import _stats, testing
 from toolspend import attributes as at
 from toolspend.evidence import conversations
@@ -84,8 +85,9 @@ def async_client(*replies: standin.Reply, **options: Any) -> Any:
 
 
 def chats(captured: testing.Captured) -> list[dict[str, Any]]:
-    """The spans of model requests."""
-    return [span for span in captured.spans() if span["attributes"].get(at.OPERATION) == "chat"]
+    """The spans of model requests, with what their evidence says."""
+    spans = [span for span in captured.spans() if span["attributes"].get(at.OPERATION) == "chat"]
+    return [{**span, "attributes": apart(span["attributes"])} for span in spans]
 
 
 def create() -> None:
@@ -185,7 +187,7 @@ def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
     options = {"open_telemetry": False} if is_native else {}
     first = client(**options).messages.create(**REQUEST)
     [span] = captured.spans()
-    said = span["attributes"]
+    said = apart(span["attributes"])
     definition = "search" + TOOLS[0]["description"] + canonical(TOOLS[0]["input_schema"])
     call_id = json.loads(said[at.OUTPUT_SEGMENTS])[1][3]
     version = json.loads(said[at.CONTEXT_DELTA])[0][3]
@@ -218,16 +220,18 @@ def test_a_whole_span_of_ours(captured: testing.Captured) -> None:
             "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": 0,
             "anthropic.response.service_tier": "standard",
             "anthropic.message.stop_reason": "tool_use",
-            "toolspend.context.delta": json.dumps(
-                [
-                    ["d", said[at.CONTEXT_CHARS] - 27, "search", version, *weight(definition)],
-                    ["s", 9, *weight(REQUEST["system"])],
-                    ["u", 18, *weight(REQUEST["messages"][0]["content"])],
-                ],
+            "toolspend.context.evidence": json.dumps(
+                {
+                    "delta": [
+                        ["d", said[at.CONTEXT_CHARS] - 27, "search", version, *weight(definition)],
+                        ["s", 9, *weight(REQUEST["system"])],
+                        ["u", 18, *weight(REQUEST["messages"][0]["content"])],
+                    ],
+                    "segments": 3,
+                    "chars": said[at.CONTEXT_CHARS],
+                },
                 separators=(",", ":"),
             ),
-            "toolspend.context.segments": 3,
-            "toolspend.context.chars": said[at.CONTEXT_CHARS],
             "toolspend.output.segments": json.dumps(
                 [
                     ["a", 8, *weight(first.content[0].text)],

@@ -20,7 +20,7 @@ from ._store import FETCH, ResultStore, default_store
 
 Count: TypeAlias = Callable[[str], "int | Awaitable[int]"]
 
-_MARK_TOKENS: Final = 45
+_MARK_TOKENS: Final = 52
 """What the closing line takes."""
 _LEAST_TOKENS: Final = 20
 _LEAST_SAVED: Final = 0.05
