@@ -12,7 +12,7 @@ from typing import Any
 import bm25s
 
 from toolkit_selection.embedding import minilm
-from toolkit_selection.tasks import FRESH, TASKS, UNSEEN, Task, recorded_tools, tasks
+from toolkit_selection.tasks import FRESH, OTHERS, TASKS, UNSEEN, Task, recorded_tools, tasks
 from toolspend.toolkit import Tool, ToolRegistry
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -76,7 +76,8 @@ def main() -> None:
     """Prints the tables."""
     if not RECORDINGS.is_dir():
         sys.exit(f"no recordings at {RECORDINGS}: the recorded tool lists lie beside the repository")
-    tools, known, fresh, unseen = recorded_tools(RECORDINGS), tasks(TASKS), tasks(FRESH), tasks(UNSEEN)
+    tools, known = recorded_tools(RECORDINGS), tasks(TASKS)
+    fresh, unseen, others = tasks(FRESH), tasks(UNSEEN), tasks(OTHERS)
     sets = {
         "odd rows": [task for task in known if task.is_odd],
         "even rows": [task for task in known if not task.is_odd],
@@ -85,6 +86,7 @@ def main() -> None:
         "indirect": [task for task in known if not task.is_direct],
         "fresh": fresh,
         "unseen": unseen,
+        "others": others,
     }
     embed = None if "--no-model" in sys.argv else minilm()
     rows: list[tuple[str, Select]] = [
@@ -104,7 +106,7 @@ def main() -> None:
             else []
         ),
     ]
-    every = [*known, *fresh, *unseen]
+    every = [*known, *fresh, *unseen, *others]
     print(f"{len(tools)} tools; {len(every)} tasks; recall of the tools needed among 15:\n")
     print("|", " | ".join(["", *(f"{name} ({len(group)})" for name, group in sets.items())]), "|")
     print("| --- |", " | ".join("---:" for _ in sets), "|")

@@ -15,6 +15,7 @@ from toolspend.toolkit import Tool
 TASKS = Path(__file__).parent / "tasks.tsv"
 FRESH = TASKS.with_name("fresh.tsv")
 UNSEEN = TASKS.with_name("unseen.tsv")
+OTHERS = TASKS.with_name("others.tsv")
 
 
 @dataclass(frozen=True)
