@@ -12,7 +12,7 @@ from typing import Any
 import bm25s
 
 from toolkit_selection.embedding import minilm
-from toolkit_selection.tasks import FRESH, OTHERS, TASKS, UNSEEN, Task, recorded_tools, tasks
+from toolkit_selection.tasks import FRESH, FURTHER, OTHERS, TASKS, UNSEEN, Task, recorded_tools, tasks
 from toolspend.toolkit import Tool, ToolRegistry
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -77,7 +77,7 @@ def main() -> None:
     if not RECORDINGS.is_dir():
         sys.exit(f"no recordings at {RECORDINGS}: the recorded tool lists lie beside the repository")
     tools, known = recorded_tools(RECORDINGS), tasks(TASKS)
-    fresh, unseen, others = tasks(FRESH), tasks(UNSEEN), tasks(OTHERS)
+    fresh, further, unseen, others = tasks(FRESH), tasks(FURTHER), tasks(UNSEEN), tasks(OTHERS)
     sets = {
         "odd rows": [task for task in known if task.is_odd],
         "even rows": [task for task in known if not task.is_odd],
@@ -85,6 +85,7 @@ def main() -> None:
         "direct": [task for task in known if task.is_direct],
         "indirect": [task for task in known if not task.is_direct],
         "fresh": fresh,
+        "further": further,
         "unseen": unseen,
         "others": others,
     }
@@ -106,7 +107,7 @@ def main() -> None:
             else []
         ),
     ]
-    every = [*known, *fresh, *unseen, *others]
+    every = [*known, *fresh, *further, *unseen, *others]
     print(f"{len(tools)} tools; {len(every)} tasks; recall of the tools needed among 15:\n")
     print("|", " | ".join(["", *(f"{name} ({len(group)})" for name, group in sets.items())]), "|")
     print("| --- |", " | ".join("---:" for _ in sets), "|")

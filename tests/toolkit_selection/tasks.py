@@ -14,6 +14,7 @@ from toolspend.toolkit import Tool
 
 TASKS = Path(__file__).parent / "tasks.tsv"
 FRESH = TASKS.with_name("fresh.tsv")
+FURTHER = TASKS.with_name("further.tsv")
 UNSEEN = TASKS.with_name("unseen.tsv")
 OTHERS = TASKS.with_name("others.tsv")
 

@@ -1,11 +1,11 @@
-"""How well each tool fits a task's text: words, what people say for them, and vectors where there is a model."""
+"""How well each tool fits a task's text: words, what people say for them, topics; vectors where there is a model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from . import _words
+from . import _topics, _words
 from .tool import Tool, parameters_of
 
 if TYPE_CHECKING:
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 Embed: TypeAlias = Callable[[Sequence[str]], Any]
 """Texts to vectors, one row a text."""
 
-# Chosen on tasks.tsv in tests/toolkit_selection, at first on half of it; `make selection` shows the others beside it.
+# Chosen on tasks.tsv and further.tsv in tests/toolkit_selection; `make selection` shows the others beside them.
 _NAME_WEIGHT: Final = 3
 _DESCRIPTION_TERMS: Final = 60
 _SYNONYM_WEIGHT: Final = 0.7
-_CATEGORY_WEIGHT: Final = 0.4
+_MEANT_WEIGHT: Final = 0.5
+_TOPIC_WEIGHT: Final = 1.0
+_UNKNOWN: Final = 0.1
+_TOPIC_OF_CATEGORY: Final = 1.5
+_CATEGORY_WEIGHT: Final = 0.8
 _COMMON_WEIGHT: Final = 0.5
-_UNASKED: Final = 0.8
+_UNASKED: Final = 0.75
 _VECTOR_WEIGHT: Final = 0.7
 _SUCCESS_WEIGHT: Final = 0.1
 _SATURATION: Final = 1.5
@@ -57,6 +61,8 @@ class Ranking:
         self._tools = _Index(documents)
         self._categories = _Index(merged)
         self._category_of = np.array([places[tool.category] for tool in tools], dtype=np.intp)
+        of_category: Column = _topics.shares(merged)[self._category_of] * np.float32(_TOPIC_OF_CATEGORY)
+        self._topics = _topics.unit(_topics.shares(documents) + of_category)
         does = [_words.actions(_words.terms(tool.name)) for tool in tools]
         self._writes = np.array([bool(each & _WRITES) and not each & _READS for each in does], dtype=bool)
         self._reads = np.array([bool(each & _READS) and not each & _WRITES for each in does], dtype=bool)
@@ -71,10 +77,13 @@ class Ranking:
         """
         import numpy as np
 
-        asked = list(dict.fromkeys(_words.terms(text)))
+        asked = _words.asked(text)
         scores, possible = self._tools.scores(asked)
         scores += _CATEGORY_WEIGHT * self._categories.scores(asked)[0][self._category_of]
         is_unsure = not possible or float(scores.max(initial=0.0)) < _SURE * possible
+        # A share of the best, so that a topic decides where words do not. Where nothing does, what suits comes first.
+        similar = self._topics @ _topics.shares([asked])[0] + (_UNKNOWN if self._vectors is None else 0)
+        scores += _TOPIC_WEIGHT * (float(scores.max(initial=0.0)) or 1.0) * similar
         scores *= self._suited(text, asked)
         for place, share in successes.items():
             scores[place] *= 1 + _SUCCESS_WEIGHT * (2 * share - 1)
@@ -140,6 +149,8 @@ class _Index:
         column = np.zeros(self._count, dtype=np.float32)
         for synonym in _words.said_for(term):
             self._raise_to(column, synonym, _SYNONYM_WEIGHT)
+        for meant in _words.meant_by(term):
+            self._raise_to(column, meant, _MEANT_WEIGHT)
         self._raise_to(column, term, 1.0)
         if _words.is_common(term):
             column *= _COMMON_WEIGHT
@@ -174,6 +185,4 @@ def _scaled(scores: Column) -> Column:
 def _unit(vectors: Any) -> Column:
     import numpy as np
 
-    rows: Column = np.asarray(vectors, dtype=np.float32)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-    return rows
+    return _topics.unit(np.asarray(vectors, dtype=np.float32))

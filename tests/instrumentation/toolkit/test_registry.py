@@ -177,6 +177,38 @@ def test_the_estimate_of_a_result_follows_what_was_observed() -> None:
     assert registry.tools["read"].estimated_tokens < 60
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("who is it?", "owner"),
+        ("keep an eye on it", "watch"),
+        ("which DLLs?", "dll"),
+    ],
+)
+def test_what_only_people_say_means_what_tools_do(query: str, first: str) -> None:
+    """Question words, sayings over several words, and acronyms in the plural."""
+    registry = ToolRegistry([tool("plays"), tool("it"), tool("dl_s"), tool("watch"), tool("owner"), tool("dll")])
+    assert registry.get_tools_for_task(query=query)[0].name == first
+
+
+def test_a_saying_is_no_word_of_a_tool() -> None:
+    """A tool whose text has "who" in it is not meant by a task that asks who."""
+    registry = ToolRegistry([tool("those_who_play"), tool("plays", "Names an owner.")])
+    assert names(registry.get_tools_for_task(query="who is it?")) == ["plays", "those_who_play"]
+
+
+def test_a_topic_leads_where_no_word_is_shared() -> None:
+    """What is spoken of tells more than nothing: an ingress is a thing of clusters."""
+    assert names(ToolRegistry(shop()).get_tools_for_task(query="the ingress", max_tools=2)) == ["get_pods", "get_logs"]
+
+
+def test_where_nothing_is_known_what_suits_comes_first() -> None:
+    """An order goes to tools that change something, a question to those that only look."""
+    registry = ToolRegistry([tool("get_aaa"), tool("create_bbb"), tool("list_ccc"), tool("delete_ddd")])
+    assert names(registry.get_tools_for_task(query="flurb the grommet", max_tools=2)) == ["create_bbb", "delete_ddd"]
+    assert names(registry.get_tools_for_task(query="which grommet?", max_tools=2)) == ["get_aaa", "list_ccc"]
+
+
 def test_an_embedding_finds_what_shares_no_word() -> None:
     """A function of the caller's turns texts into vectors; each tool's text is embedded once."""
     asked: list[int] = []
