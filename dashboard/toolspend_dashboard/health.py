@@ -12,6 +12,15 @@ WAYS = {"otlp-http": "OTLP over HTTP", "otlp-grpc": "OTLP over gRPC", "spool": "
 """How a way that spans come in is called."""
 
 
+def in_logs(found: pd.Series[Any]) -> str | None:
+    """What came of messages in log records, from a row of `messages_in_logs`; None where there are none."""
+    spans, missing = int(found["spans"]), int(found["missing"])
+    if not spans:
+        return None
+    said = f"Log records hold messages of {formats.plural(spans, 'span')}"
+    return f"{said}; {missing:,} of these have not come" if missing else said
+
+
 def sentence(status: dict[str, Any] | None, losses: pd.DataFrame) -> tuple[str, str]:
     """What is to be known first, as (`good`, `warning` or `bad`, one sentence)."""
     if status is not None and status["problem"]:

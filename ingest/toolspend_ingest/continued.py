@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from .attribution.densities import is_settled
 from .attribution.growth import Growth
+from .otlp_values import LOG_KIND
 from .prices import PriceBook
 from .rows import Evidence, LlmRequest, SeenDefinition, Span, ToolBatch, ToolCall
 from .sessions import Said, SessionRows, complete, finish, without_span
@@ -66,6 +67,8 @@ class KnownTrace:
         self.awaited: dict[str, Below] = {}
         """Spans that have not come, above those that say something."""
         self.sessions: set[str] = set()
+        self.recorded: set[str | None] = set()
+        """Spans that log records name, come or not."""
 
     def add(self, spans: Sequence[Span], told: Told) -> None:
         """More spans, and what they told."""
@@ -74,6 +77,7 @@ class KnownTrace:
             self.named[name] |= values
         self.speakers |= told.speakers
         self.sessions |= told.sessions
+        self.recorded |= {span.parent_span_id for span in spans if span.kind == LOG_KIND}
         for span_id in told.speakers:
             self._await(span_id, Below(frozenset(), span_id in told.loose))
         for span in spans:
@@ -90,6 +94,9 @@ class KnownTrace:
         """The rows that new spans make."""
         if any(span.span_id in self.spans for span in spans):
             raise NotContinued("a span has the id of another")
+        named = {span.span_id for span in spans} | {span.parent_span_id for span in spans}
+        if not self.recorded.isdisjoint(named) or any(span.kind == LOG_KIND for span in spans):
+            raise NotContinued("log records tell of a span")
         if self.spans and any(values - self.named[name] for name, values in names_in(spans).items()):
             raise NotContinued("a trace names another session")
         every = ChainMap({span.span_id: span for span in spans}, self.spans)

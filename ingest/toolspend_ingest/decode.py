@@ -15,7 +15,9 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from . import other_json, otlp_columns, otlp_json, otlp_protobuf, otlp_salvage
-from .claude_code import otlp
+from .claude_code.otlp import metric_rows, metric_rows_of_json
+from .otlp_logs import log_rows, log_rows_of_json
+from .otlp_records import LOGS, METRICS, Told, get
 from .otlp_values import BadSpan
 from .spans import SpanBatch
 
@@ -52,7 +54,7 @@ class Decoded:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def told(cls, signal: str, rows: Iterable[otlp.Told], where: str = "") -> Decoded:
+    def told(cls, signal: str, rows: Iterable[Told], where: str = "") -> Decoded:
         """What the records of a request of logs or metrics amount to."""
         decoded = cls()
         for row in rows:
@@ -150,8 +152,10 @@ def _request(decoded: Decoded, request: object, where: str) -> None:
         decoded.refused.append(Refusal(where, _NOT_OTLP))
     elif "resourceSpans" in request or "resource_spans" in request:
         _add(decoded, otlp_json.rows(request), where)
-    elif (told := otlp.rows_of_json(request)) is not None:
-        decoded.merge(Decoded.told(*told, where))
+    elif get(request, "resourceLogs") is not None:
+        decoded.merge(Decoded.told(LOGS, log_rows_of_json(request), where))
+    elif get(request, "resourceMetrics") is not None:
+        decoded.merge(Decoded.told(METRICS, metric_rows_of_json(request), where))
     elif any(signal in request for signal in _OTHER_SIGNALS):
         decoded.skipped += 1
     elif (found := other_json.to_otlp(request)) is not None:
@@ -184,7 +188,7 @@ def _other_signal(payload: bytes) -> Decoded | None:
         logs = ExportLogsServiceRequest.FromString(payload)
         records = [record for owner in logs.resource_logs for scope in owner.scope_logs for record in scope.log_records]
         if records and all(record.time_unix_nano or record.observed_time_unix_nano for record in records):
-            return Decoded.told(otlp.LOGS, otlp.log_rows(logs))
+            return Decoded.told(LOGS, log_rows(logs))
     except DecodeError:
         pass
     try:
@@ -193,5 +197,5 @@ def _other_signal(payload: bytes) -> Decoded | None:
         return None
     metrics = [each for owner in exported.resource_metrics for scope in owner.scope_metrics for each in scope.metrics]
     if metrics and all(metric.WhichOneof("data") for metric in metrics):
-        return Decoded.told(otlp.METRICS, otlp.metric_rows(exported))
+        return Decoded.told(METRICS, metric_rows(exported))
     return None

@@ -177,10 +177,10 @@ def attributes(pairs: object) -> dict[str, Any]:
         return {str(key): _number(value) for key, value in pairs.items()}
     if not isinstance(pairs, Sequence) or isinstance(pairs, str):
         raise BadSpan("attributes are not a list")
-    return {str(pair.get("key", "")): _plain(pair.get("value")) for pair in pairs}
+    return {str(pair.get("key", "")): plain(pair.get("value")) for pair in pairs}
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """One AnyValue as JSON can hold it."""
     if not isinstance(value, Mapping):
         return _number(value)
@@ -197,7 +197,7 @@ def _plain(value: object) -> Any:
             case "boolValue" | "bool_value":
                 return item if isinstance(item, bool) else str(item).lower() == "true"
             case "arrayValue" | "array_value":
-                return [_plain(each) for each in item.get("values") or ()]
+                return [plain(each) for each in item.get("values") or ()]
             case "kvlistValue" | "kvlist_value":
                 return attributes(item.get("values"))
     return None

@@ -12,6 +12,8 @@ from typing import Any
 from . import json_text
 
 KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
+LOG_KIND = "log"
+"""The kind of a row that is no span, but log records about one."""
 STATUSES = ("unset", "ok", "error")
 TRACE_ID_BYTES = 16
 SPAN_ID_BYTES = 8

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from . import copies, schema, sessions, stored
+from . import copies, schema, sessions, stored, told_by_logs
 from .arrow import pc, registered
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
@@ -257,7 +257,7 @@ def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str,
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
     for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
         by_trace[row[0]].append(stored.span(row))
-    return by_trace
+    return {trace_id: told_by_logs.folded(spans) for trace_id, spans in by_trace.items()}
 
 
 def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:

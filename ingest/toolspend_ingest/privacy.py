@@ -19,7 +19,7 @@ from toolspend import attributes as at
 from toolspend._scrub import CONTENT
 
 from . import json_text, vocabularies
-from .otlp_values import to_json
+from .otlp_values import LOG_KIND, to_json
 from .rows import Span
 from .spans import SpanBatch, SpanColumns, SpanRow, rows_of
 from .vocabularies import content
@@ -48,6 +48,8 @@ def without_content(batch: SpanBatch) -> SpanBatch:
 
 def emptied(row: SpanRow) -> SpanRow:
     """The span without any content, also what its agent was told to capture; it says the same of sizes and figures."""
+    if row.kind == LOG_KIND:
+        return _without_content(row)
     span = _read(row)
     has_evidence = any(name in row.attributes for name in _OWN_EVIDENCE)
     kept = content.without(span.attributes) if has_evidence else vocabularies.without_content(span)
@@ -86,6 +88,8 @@ def _read(row: SpanRow) -> Span:
 
 
 def _without_content(row: SpanRow) -> SpanRow:
+    if row.kind == LOG_KIND:
+        return row._replace(attributes=to_json(vocabularies.without_content(_read(row))))
     # Parsing takes ten times as long as looking for the names, and most spans say nothing of models.
     if row.scope == at.SCOPE or not (vocabularies.is_spoken(row.scope) or _is_marked(row)):
         return row

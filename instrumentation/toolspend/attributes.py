@@ -133,6 +133,12 @@ its own, the place where it was found."""
 FLAG_SERVER: Final = "s"
 """A tool that the provider runs inside the request (web search, code execution)."""
 
+# --- Messages that came as log records, in the store ----------------------------------------------------------------
+LOG_RECORDS: Final = "toolspend.log.records"
+"""Array of `{id, name, time_ns, attributes, body}`: the log records about one span that came together, as sent."""
+LOG_EVIDENCE: Final = "toolspend.log.evidence"
+"""Array of `{id, name, time_ns, said, is_told}`: what these records say, in the words of spans, without content."""
+
 # --- Usage that the conventions have no name for --------------------------------------------------------------------
 USAGE_CACHE_WRITE_5M: Final = "toolspend.usage.cache_write_5m_tokens"
 USAGE_CACHE_WRITE_1H: Final = "toolspend.usage.cache_write_1h_tokens"

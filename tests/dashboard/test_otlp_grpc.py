@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 
 import otlp_requests
+import recorded_messages
 from otlp_requests import Made
 from toolspend_dashboard import writer as writing
 from toolspend_dashboard.intake import Intake
@@ -118,6 +119,17 @@ def test_other_signals_are_taken_and_counted(channel: grpc.Channel, intake: Inta
         "logs": (1, 1),
         "metrics": (1, 1),
     }
+
+
+def test_messages_in_log_records_are_stored(channel: grpc.Channel, writer: Writer) -> None:
+    """A call with records before the one with their spans; what follows is made of both."""
+    emitted = recorded_messages.conversation("messages")
+    LogsServiceStub(channel).Export(emitted.all_logs, timeout=WAIT_S)
+    TraceServiceStub(channel).Export(emitted.all_spans, timeout=WAIT_S)
+    assert writer.settle(WAIT_S)
+    with writer.store.reading() as cursor:
+        told = cursor.execute("select count(*) from context_evidence where delta is not null").fetchone()
+    assert told == (3,)
 
 
 def test_a_full_disk_is_unavailable_with_a_time_to_come_again(

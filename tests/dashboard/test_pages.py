@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import recorded_messages
 import synthetic_store
 from agent_trace import agent_spans
 from otlp_requests import protobuf
 from toolspend_dashboard import formats, state
 from toolspend_ingest import Store
 from toolspend_ingest.decode import decode
+from toolspend_ingest.signals import decode_logs
 from toolspend_ingest.store import Load
 
 Page = Callable[..., AppTest]
@@ -347,6 +349,18 @@ def test_health_says_what_was_refused_and_who_sends(page: Page, tmp_path: Path) 
         assert set(senders["Library"]) == {"toolspend", "mcp-python-sdk"}
         assert "2 records could not be read" in said(app)
         assert app.get("plotly_chart")
+
+
+def test_health_counts_spans_that_only_log_records_tell_of(page: Page, tmp_path: Path) -> None:
+    """Their messages wait for them; who looks sees that spans are missing."""
+    emitted = recorded_messages.conversation("messages")
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        for logs in emitted.logs:
+            store.append(decode_logs(logs.SerializeToString(), "protobuf").spans, "test", "test", None)
+        spans = decode(emitted.spans[0].SerializeToString(), "protobuf").spans
+        store.append(spans, "test", "test", None)
+        text = said(healthy(page(store, "health")))
+    assert "Log records hold messages of 3 spans; 2 of these have not come." in text
 
 
 def test_health_says_first_that_nothing_can_be_stored(page: Page, sample_store: Store) -> None:

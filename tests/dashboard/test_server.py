@@ -21,11 +21,13 @@ import pyarrow as pa
 import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import otlp_requests
+import recorded_messages
 import served
 from otlp_requests import Made
 from served import Server
@@ -133,6 +135,24 @@ def test_the_sdks_exporter_is_served(server: Server) -> None:
         provider.shutdown()
     found = ask(server, "select name from spans where name like 'sdk %' order by name")
     assert found == [("sdk gzip",), ("sdk none",)]
+
+
+def test_messages_in_log_records_are_evidence_of_their_span(server: Server) -> None:
+    """As protobuf and as JSON, one before and one after the spans; the bill by tool has them when it is made."""
+    emitted = recorded_messages.conversation("messages")
+    logs, url = emitted.all_logs, server.otlp_url.replace("/v1/traces", "/v1/logs")
+    half = len(logs.resource_logs) // 2
+    one, other = (ExportLogsServiceRequest(resource_logs=each) for each in (logs.resource_logs[:half],
+                                                                            logs.resource_logs[half:]))  # fmt: skip
+    json_type, binary = {"content-type": "application/json"}, {"content-type": "application/x-protobuf"}
+    assert served.request(url, recorded_messages.as_json(one), json_type).status == 200
+    assert served.request(server.otlp_url, emitted.all_spans.SerializeToString(), binary).status == 200
+    assert (
+        served.request(url, gzip.compress(other.SerializeToString()), {**binary, "content-encoding": "gzip"}).status
+        == 200
+    )
+    query = "select tool, calls, result_cost_usd > 0 from tool_costs where tool = 'get_route'"
+    assert served.until(lambda: ask(server, query) == [("get_route", 2, True)])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 import agent_trace
 import otlp_requests
+import recorded_messages
 import transcript_lines
 from toolspend import _frames
 from toolspend_ingest.vocabularies import content, usage
@@ -42,7 +43,10 @@ def seeds(target: str) -> list[bytes]:
             frames = _frames.encode(otlp_requests.protobuf(spans[:2]), dropped=1)
             return [frames + frames, _transcript(), lines, json.dumps(_evaluation()).encode(), gzip.compress(text)]
         case "logs":
-            return [_logs().SerializeToString(), MessageToJson(_logs()).encode()]
+            messages = [recorded_messages.conversation(form).all_logs for form in recorded_messages.FORMS]
+            return [each.SerializeToString() for each in (_logs(), *messages)] + [
+                MessageToJson(each).encode() for each in (_logs(), *messages)
+            ]
         case "metrics":
             return [_metrics().SerializeToString(), MessageToJson(_metrics()).encode()]
         case _:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from toolspend_dashboard.bodies import BodyError, decompress
 from toolspend_dashboard.errors import Busy
 from toolspend_dashboard.intake import Held
-from toolspend_ingest import copies, otlp_columns, privacy, signals, vocabularies
+from toolspend_ingest import copies, otlp_columns, privacy, signals, told_by_logs, vocabularies
 from toolspend_ingest.decode import Decoded, decode
 from toolspend_ingest.rows import Span
 from toolspend_ingest.sources.files import otlp_files
@@ -108,7 +108,8 @@ def _derived(decoded: Decoded) -> None:
     for row in spans:
         _is_storable(row)
         traces[row.trace_id].append(_span(row))
-    found = [trace_rows(list(map(vocabularies.translate, each))) for each in traces.values()]
+    folded = [told_by_logs.folded(list(map(vocabularies.translate, each))) for each in traces.values()]
+    found = list(map(trace_rows, folded))
     copies.bill_once(found)
     assert sum(len(rows.requests) + len(rows.copies) for rows in found) <= len(spans)
 

@@ -95,6 +95,8 @@ def came_in() -> None:
             nothing="Nothing was loaded yet.",
         )
         over_the_network()
+        if (said := health.in_logs(data.ask("messages_in_logs").iloc[0])) is not None:
+            st.caption(f"{said}.")
 
 
 def over_the_network() -> None:
@@ -103,7 +105,7 @@ def over_the_network() -> None:
     if status is None:
         return
     st.caption(
-        "Over the network since the server started. Passed over: log records and metrics that say nothing of usage."
+        "Over the network since the server started. Passed over: log records and metrics that say nothing of the bill."
     )
     frame = health.received(status)
     table(

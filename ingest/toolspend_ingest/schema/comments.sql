@@ -1,11 +1,11 @@
 -- One row per relation and column: what it means, for the editor and for `duckdb_columns()`.
 
-comment on table spans is 'One row per span received, as it was sent but for content, which is kept only when asked (TOOLSPEND_KEEP_CONTENT); every other relation but prices and ingest_log is computed from it.';
+comment on table spans is 'One row per span received, and per batch of log records with messages about a span; as it was sent but for content, which is kept only when asked (TOOLSPEND_KEEP_CONTENT); every other relation but prices and ingest_log is computed from it.';
 comment on column spans.trace_id is 'Trace id, 32 hex digits.';
 comment on column spans.span_id is 'Span id, 16 hex digits, unique within its trace.';
 comment on column spans.parent_span_id is 'Span id of the parent; null for a root.';
 comment on column spans.name is 'Name of the span.';
-comment on column spans.kind is 'internal, client, server, producer, consumer or unspecified.';
+comment on column spans.kind is 'internal, client, server, producer, consumer or unspecified; log for log records about the parent.';
 comment on column spans.service is 'service.name of the process that sent it.';
 comment on column spans.scope is 'Instrumentation scope that made it.';
 comment on column spans.scope_version is 'Version of the instrumentation scope.';

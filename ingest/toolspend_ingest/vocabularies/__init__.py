@@ -15,8 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from toolspend import attributes as at
 
+from ..otlp_values import LOG_KIND
 from ..rows import Span
-from . import content, genai, langsmith, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
+from . import content, genai, langsmith, log_records, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
 from .conventions import SYSTEM, normalise
 
 __all__ = ["MARKS", "Dialect", "dialect_of", "is_spoken", "may_speak", "normalise", "translate", "without_content"]
@@ -38,6 +39,7 @@ _PYDANTIC_AI: Final = Dialect("pydantic-ai", pydantic_ai.translate, pydantic_ai.
 _VERCEL: Final = Dialect("vercel", vercel.translate, vercel.read_content)
 _LANGSMITH: Final = Dialect("langsmith", langsmith.translate, langsmith.read_content)
 _MCP: Final = Dialect("mcp", mcp.translate, mcp.read_content)
+_LOG_RECORDS: Final = Dialect("log records", log_records.translate, log_records.read_content)
 
 _BY_SCOPE: Final = {
     at.SCOPE: _GENAI,
@@ -47,6 +49,8 @@ _BY_SCOPE: Final = {
     "logfire.openai": _LOGFIRE,
 }
 _BY_MARK: Final = (
+    (at.LOG_RECORDS, _LOG_RECORDS),
+    (at.LOG_EVIDENCE, _LOG_RECORDS),
     (at.MCP_METHOD, _MCP),
     (openinference.KIND, _OPENINFERENCE),
     (vercel.ID, _VERCEL),
@@ -64,7 +68,7 @@ _CALL: Final = f"{mcp.CALL_METHOD} "
 
 def dialect_of(span: Span) -> Dialect | None:
     """The dialect of a span; None where it says nothing of models and tools."""
-    own = _BY_SCOPE.get(span.scope or "")
+    own = _BY_SCOPE.get(span.scope or "") if span.kind != LOG_KIND else _LOG_RECORDS
     if own is not None:
         return own
     if MARKS.isdisjoint(span.attributes):

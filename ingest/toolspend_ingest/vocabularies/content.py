@@ -10,7 +10,7 @@ from toolspend.evidence.segments import result_text
 
 from ..rows import Span
 from . import definitions, evidence, usage
-from .messages import Message, blocks, loads, merged, read, read_one
+from .messages import Message, blocks, has_content, loads, merged, read, read_one
 
 TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
 NATIVE_RESULT: Final = "anthropic.tool_result.content"
@@ -66,6 +66,7 @@ NAMES: Final = frozenset(
         "model_request_parameters",
         "langsmith.span.inputs",
         "langsmith.span.outputs",
+        at.LOG_RECORDS,
     }
 )
 """Attributes of a span in one of the dialects that hold content, whole."""
@@ -221,6 +222,12 @@ def events_of(span: Span) -> tuple[list[Message] | None, list[Message] | None]:
 
 
 def read_events(events: object) -> tuple[list[Message] | None, list[Message] | None]:
+    """Messages from events; None for a side of which there is none, and for a prompt without what was said in it."""
+    prompt, output = messages_in(events)
+    return prompt if prompt is not None and has_content(prompt) else None, output
+
+
+def messages_in(events: object) -> tuple[list[Message] | None, list[Message] | None]:
     """Messages from events, each an object with its name and body; None for a side of which there is none."""
     found = loads(events)
     if not isinstance(found, list):
@@ -244,7 +251,7 @@ def read_events(events: object) -> tuple[list[Message] | None, list[Message] | N
         elif name.startswith("gen_ai.") and name.endswith(".message"):
             role = str(event.get("role") or name.split(".")[1])
             prompt.extend(read_one({**event, "role": role, "tool_calls": _calls(event), "type": None}))
-    return merged(iter(prompt)) or None, output or None
+    return merged(iter(prompt)) or None, [message for message in output if message["content"]] or None
 
 
 def _calls(event: Mapping[str, Any]) -> Any:

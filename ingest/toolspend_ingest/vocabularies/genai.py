@@ -17,7 +17,7 @@ from ..rows import Span
 from . import content, conventions, payloads
 from .messages import Message, loads, read
 
-_DETAILS: Final = "gen_ai.client.inference.operation.details"
+DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 
 def translate(span: Span) -> Span:
@@ -88,7 +88,7 @@ def _details(span: Span) -> dict[str, Any]:
     """The content that an event of the span holds whole, where the span itself has none."""
     found: dict[str, Any] = {}
     for event in span.events:
-        said = event.get("attributes") if isinstance(event, Mapping) and event.get("name") == _DETAILS else None
+        said = event.get("attributes") if isinstance(event, Mapping) and event.get("name") == DETAILS else None
         if isinstance(said, Mapping):
             found |= {name: value for name, value in said.items() if content.is_content(name)}
     return {name: value for name, value in found.items() if name not in span.attributes}

@@ -99,6 +99,20 @@ def merged(messages: Iterator[Message]) -> list[Message]:
     return found
 
 
+def has_content(messages: Sequence[Message]) -> bool:
+    """Whether anything that was said is there: emitters that keep content to themselves send roles, names and ids."""
+    return any(_says(block) for message in messages for block in message["content"])
+
+
+def _says(block: object) -> bool:
+    if not isinstance(block, Mapping):
+        return bool(block)
+    name = {"text": "text", "thinking": "thinking", "tool_use": "input", "tool_result": "content"}.get(
+        str(block.get("type"))
+    )
+    return name is None or bool(block.get(name))
+
+
 def is_result(block: object) -> bool:
     """Whether a block is the result of a call."""
     return isinstance(block, Mapping) and block.get("type") == "tool_result"
@@ -175,6 +189,13 @@ def _read_part(part: Mapping[str, Any], role: str) -> Iterator[Any]:
         response = part.get("functionResponse") or part.get("function_response")
         if isinstance(response, Mapping):
             yield _result(response.get("id"), response.get("response"), tool=response.get("name"))
+    elif isinstance(part.get("toolUse"), Mapping):
+        call = part["toolUse"]
+        yield _call(call.get("toolUseId"), call.get("name"), call.get("input"))
+    elif isinstance(part.get("toolResult"), Mapping):
+        result = part["toolResult"]
+        is_error = result.get("status") == "error"
+        yield _result(result.get("toolUseId"), result.get("content"), is_error=is_error)
     elif kind in _MEDIA or "inline_data" in part or "inlineData" in part:
         yield _media(part)
     else:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from toolspend import attributes as at
-from toolspend_ingest import copies, vocabularies
+from toolspend_ingest import copies, told_by_logs, vocabularies
 from toolspend_ingest.rows import Span
 from toolspend_ingest.traces import trace_rows
 from toolspend_ingest.vocabularies import content, usage
@@ -28,12 +28,14 @@ KEYS: Final = [
     "role", "content", "parts", "type", "tool_calls", "kwargs", "data", "messages", "generations", "choices",
     "usage", "input_tokens", "cache_creation", "function", "arguments", "input", "tool", "output", "id", "name",
     "llm_output", "response_metadata", "text", "source", "image_url", "tools", "system", "parameters", "body",
-    "cache_control", "input_schema", "message", "event.name", "anthropic",
+    "cache_control", "input_schema", "message", "event.name", "anthropic", "said", "time_ns", "attributes",
+    at.CONTEXT_DELTA, at.INPUT_TOKENS, at.OPERATION,
 ]  # fmt: skip
 WORDS: Final = [
     "chat", "execute_tool", "LLM", "TOOL", "tool", "llm", "user", "assistant", "text", "tool_use",
     "tool_result", "image", "tool_call", "ai.generateText.doGenerate", "ai.toolCall", "constructor", "[",
-    "{'a': 1}", "data:image/png;base64,", "gen_ai.choice", "log", "\ud800",
+    "{'a': 1}", "data:image/png;base64,", "gen_ai.choice", "log", "\ud800", "gen_ai.user.message",
+    "gen_ai.client.inference.operation.details", '[["c",3,"t","i"],["r",4,"","i"]]',
 ]  # fmt: skip
 SCOPES: Final = [
     None, "toolspend", "com.anthropic.sdk.python", "pydantic-ai", "logfire.anthropic", "ai", "langsmith", "web",
@@ -59,22 +61,23 @@ events = st.lists(
     max_size=2,
 )  # fmt: skip
 names = st.sampled_from(["chat", "tools/call find", "Message with", "streaming response from"])
+kinds = st.sampled_from(["client", "client", "log"])
 NOW: Final = datetime(2026, 9, 21)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(attributes, events, names, st.sampled_from(SCOPES), st.integers(0, 3)), max_size=4))
-def test_no_span_stops_the_others(made: list[tuple[dict[str, Any], list[Any], str, str | None, int]]) -> None:
+@given(st.lists(st.tuples(attributes, events, names, st.sampled_from(SCOPES), st.integers(0, 3), kinds), max_size=4))
+def test_no_span_stops_the_others(made: list[tuple[dict[str, Any], list[Any], str, str | None, int, str]]) -> None:
     """Read at the door and read again in its trace, for every dialect."""
     spans = [
-        Span("1" * 32, f"{number:016x}", f"{parent:016x}", name, "client", "s", scope, "1.0", NOW, NOW, 1.0, "error",
+        Span("1" * 32, f"{number:016x}", f"{parent:016x}", name, kind, "s", scope, "1.0", NOW, NOW, 1.0, "error",
              said, held)
-        for number, (said, held, name, scope, parent) in enumerate(made)
+        for number, (said, held, name, scope, parent, kind) in enumerate(made)
     ]  # fmt: skip
     for span in spans:
         kept = vocabularies.without_content(span)
         assert not content.has_any(kept)
         content.events_without(span.events)
-    rows = trace_rows(list(map(vocabularies.translate, spans)))
+    rows = trace_rows(told_by_logs.folded(list(map(vocabularies.translate, spans))))
     copies.bill_once([rows])
     assert len(rows.requests) + len(rows.copies) <= len(spans)
