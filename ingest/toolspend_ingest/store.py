@@ -37,7 +37,7 @@ from .news import News
 from .spans import SpanBatch, SpanRow
 from .writing import FEW, insert_values
 
-DERIVATION = "5"
+DERIVATION = "6"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
 
 Progress = Callable[[int, int], None]

@@ -23,7 +23,7 @@ from .rows import (
     ToolSelection,
 )
 from .trees import Tree
-from .vocabularies import logfire
+from .vocabularies import logfire, vercel
 
 NESTED: Final = "nested"
 STREAM: Final = "stream"
@@ -100,6 +100,7 @@ def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
             said[span.span_id] = vocabularies.normalise(span)
         elif span.span_id in said:
             said[span.span_id] = _NOTHING
+    _tell_of_lost(ordered, said, tree)
     told = [span for span in ordered if span.span_id in said]
     has_compressions = any(each.compression is not None for each in said.values())
     rows = TraceRows()
@@ -111,6 +112,27 @@ def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
     rows.tool_calls = _folded(told, said, tree)
     _link_requests(rows, told, said, tree)
     return rows
+
+
+def _tell_of_lost(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> None:
+    """What is around requests tells of them where none came; those that a tool made are its own.
+
+    One that has no parent tells of none: where an application keeps no context, its requests are in other traces.
+    """
+    around = [span for span in spans if span.parent_span_id is not None and vercel.is_around(span)]
+    if not around:
+        return
+    has_inner: set[str] = set()
+    for span in spans:
+        if said.get(span.span_id, _NOTHING).request is not None:
+            for above in tree.ancestors(span):
+                if vercel.is_around(above):
+                    has_inner.add(above.span_id)
+                if vercel.is_around(above) or said.get(above.span_id, _NOTHING).tool_call is not None:
+                    break
+    for span in around:
+        if span.span_id not in has_inner:
+            said[span.span_id] = vocabularies.normalise(vercel.alone(span))
 
 
 def is_same_usage(one: LlmRequest, other: LlmRequest) -> bool:

@@ -1,16 +1,18 @@
-"""Vercel's AI SDK, `ai.*`. Only its `.doGenerate` and `.doStream` are requests: what is around them adds up their
-usage, and says it again."""
+"""Vercel's AI SDK, `ai.*`. Its `.doGenerate` and `.doStream` are requests: what is around them says their usage again,
+up to version 6 that of the last for `ai.generateText`, else of all, and tells of them only where none of them is there.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from toolspend import attributes as at
 
 from ..rows import Span
-from . import content, conventions
+from . import content, conventions, usage
 from .messages import Message, blocks, calls, loads, read
 
 ID: Final = "ai.operationId"
@@ -37,6 +39,12 @@ _NAMES: Final = (
     (at.SESSION_ID_STANDARD, (f"{_METADATA}sessionId", f"{_METADATA}session_id", f"{_METADATA}threadId")),
     (at.USER_ID, (f"{_METADATA}userId", f"{_METADATA}user_id")),
 )
+_AROUND: Final = {
+    **dict.fromkeys(("ai.generateText", "ai.streamText", "ai.generateObject", "ai.streamObject"), at.OPERATION_CHAT),
+    **dict.fromkeys(("ai.embed", "ai.embedMany"), conventions.OPERATION_EMBEDDINGS),
+}
+"""What is around requests, by what these are."""
+_OF_ONE: Final = (usage.RAW, at.CACHE_READ_TOKENS, at.CACHE_WRITE_TOKENS)
 _VERSION: Final = re.compile(r"\bai/(\d+(?:\.\d+)*)")
 
 
@@ -59,6 +67,28 @@ def translate(span: Span) -> Span:
         said[at.AGENT_NAME] = agent
     said |= _of_provider(loads(span.attributes.get("ai.response.providerMetadata")))
     return span.saying(said, scope=_SCOPE, scope_version=span.scope_version or _version(span))
+
+
+def is_around(span: Span) -> bool:
+    """Whether a span (translated) is around requests, and says tokens."""
+    return span.text(ID) in _AROUND and (
+        span.count(at.INPUT_TOKENS) is not None or span.count(at.OUTPUT_TOKENS) is not None
+    )
+
+
+def alone(span: Span) -> Span:
+    """A span around requests of which none came, as the one request that it tells of.
+
+    The provider's own figures are of the last request: where the others may be of more, the cache is not known.
+    """
+    operation = span.text(ID) or ""
+    raw = loads(span.text(usage.RAW))
+    if isinstance(raw, Mapping):
+        is_mixed = usage.of_provider(raw).output != span.count(at.OUTPUT_TOKENS)
+    else:
+        is_mixed = operation == "ai.streamText" and at.CACHE_WRITE_TOKENS in span.attributes
+    said = {name: value for name, value in span.attributes.items() if not (is_mixed and name in _OF_ONE)}
+    return replace(span, attributes={**said, at.OPERATION: _AROUND[operation]})
 
 
 def read_content(span: Span) -> dict[str, Any]:
