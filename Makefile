@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLD := .venv-old-sdk
+PEERS := .venv-peers
+PEER_SPANS ?= 20000
 LOWEST := .venv-lowest
 SPANS := 1000000
 STAMP := $(VENV)/.installed
@@ -12,7 +14,7 @@ PARALLEL := -n auto --dist loadfile --max-worker-restart 2
 FUZZED := protobuf document lines file logs metrics body
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive soak fuzz samples selection compression clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive bench-peers soak fuzz samples selection compression clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -72,8 +74,13 @@ fuzz: $(STAMP) ## inputs that break what reads them are looked for, FUZZ_SECONDS
 bench-receive: $(STAMP) ## what the receiver takes; SPANS=20000 for a short look
 	$(BIN)/python tests/bench/receive.py --spans $(SPANS)
 
+bench-peers: $(STAMP) ## other receivers beside ours in one run, each in an environment of its own
+	-$(PYTHON) -m venv $(PEERS)/phoenix && $(PEERS)/phoenix/bin/python -m pip install --quiet arize-phoenix
+	-$(PYTHON) -m venv $(PEERS)/trace-view && $(PEERS)/trace-view/bin/python -m pip install --quiet trace-view
+	$(BIN)/python tests/bench/receive.py --spans $(PEER_SPANS) --peers $(PEERS)
+
 samples: $(STAMP) ## makes the sample traces anew
 	$(BIN)/python sample_traces/generate.py
 
 clean:
-	rm -rf $(VENV) $(OLD) $(LOWEST)
+	rm -rf $(VENV) $(OLD) $(LOWEST) $(PEERS)

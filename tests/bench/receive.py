@@ -4,7 +4,7 @@ The server is `toolspend up` without its pages, in a process of its own; the cli
 batches of 512 spans of whole agent sessions (`traffic`), about 900 bytes a span. First as fast as it takes them: spans
 a second until all are durable, and until all are attributed too, its memory, and bytes a span on disk. Then at the rate
 given: how long acknowledgements take, and a page's questions meanwhile and, before, idle. Last what each stage takes
-alone (`stages`); with `--stages` only that.
+alone (`stages`); with `--stages` only that. With `--peers FOLDER` instead other receivers, and ours beside (`peers`).
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready
             answer.read()
             if answer.status == 200:
                 break
+            if answer.status not in (429, 502, 503, 504):
+                found.put(f"the receiver answered {answer.status}")
+                return
             again += 1
             time.sleep(min(int(answer.headers.get("retry-after", 1)), 1))
         waits.append((time.perf_counter() - before) * 1000)
@@ -60,7 +63,7 @@ def load(port: int, clients: int, spans: int, rate: int | None, offset: int) -> 
     import traffic
 
     context = multiprocessing.get_context("spawn")
-    ready, found = context.Event(), context.Queue()
+    ready, found = context.Barrier(clients + 1), context.Queue()
     pause_s = clients * traffic.BATCH_SPANS / rate if rate else 0.0
     workers = [
         context.Process(target=send, args=(port, client, clients, spans // clients, pause_s, ready, found, offset))
@@ -68,10 +71,11 @@ def load(port: int, clients: int, spans: int, rate: int | None, offset: int) -> 
     ]
     for worker in workers:
         worker.start()
-    time.sleep(3 + spans / 100_000)
+    ready.wait(600)
     before = time.perf_counter()
-    ready.set()
     results = [found.get() for _ in workers]
+    if said := next((each for each in results if isinstance(each, str)), None):
+        raise SystemExit(said)
     seconds = time.perf_counter() - before
     for worker in workers:
         worker.join()
@@ -190,7 +194,13 @@ if __name__ == "__main__":
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rate", type=int, default=5_000, help="spans a second of the second part")
     parser.add_argument("--stages", action="store_true", help="only what each stage takes alone")
+    parser.add_argument("--peers", type=Path, metavar="FOLDER", help="the environments that `make bench-peers` makes")
     given = parser.parse_args()
+    if given.peers is not None:
+        from bench import peers
+
+        print(json.dumps({**peers.beside(given.peers, given.spans, given.clients), "load": os.getloadavg()[0]}))
+        sys.exit()
     from bench.stages import stages
 
     figures = {} if given.stages else main(given.spans, given.clients, given.rate)
