@@ -22,6 +22,15 @@ __all__ = ["DETAILS", "Owner", "Recorded", "is_message"]
 _SEVERAL: Final = "gen_ai messages"
 
 
+class Resource:
+    """What records of one process share; made once for all of them."""
+
+    def __init__(self, attributes: Mapping[str, Any]) -> None:
+        self.text = to_json(attributes)
+        name = attributes.get(at.SERVICE_NAME)
+        self.service = clean(str(name)) if name is not None else None
+
+
 class Owner(NamedTuple):
     """The span that records are about, and who made them."""
 
@@ -29,7 +38,7 @@ class Owner(NamedTuple):
     span_id: str
     scope: str | None
     scope_version: str | None
-    resource: Mapping[str, Any]
+    resource: Resource
 
 
 class Recorded:
@@ -42,25 +51,23 @@ class Recorded:
         """Take a record. Raises BadSpan where its time is out of range."""
         moment(time_ns, "time of the record")
         said = to_json([attributes, body])
-        resource = to_json(owner.resource)
-        key = (owner.trace_id, owner.span_id, owner.scope or "", owner.scope_version or "", resource)
+        key = (owner.trace_id, owner.span_id, owner.scope or "", owner.scope_version or "", owner.resource.text)
         own = _digest(owner.trace_id, owner.span_id, name, str(time_ns), said)
         record = {"id": own, "name": clean(name), "time_ns": time_ns, "attributes": attributes, "body": body}
         self._rows.setdefault(key, (owner, {}))[1].setdefault(own, record)
 
     def rows(self) -> Iterator[SpanRow]:
         """A row for each span that records were taken of."""
-        for (trace_id, span_id, *_, resource), (owner, records) in self._rows.items():
+        for owner, records in self._rows.values():
             names = {record["name"] for record in records.values()}
             times = [record["time_ns"] for record in records.values()]
-            service = owner.resource.get(at.SERVICE_NAME)
             yield SpanRow(
-                trace_id=trace_id,
-                span_id=_digest(span_id, *records),
-                parent_span_id=span_id,
+                trace_id=owner.trace_id,
+                span_id=_digest(owner.span_id, *records),
+                parent_span_id=owner.span_id,
                 name=names.pop() if len(names) == 1 else _SEVERAL,
                 kind=LOG_KIND,
-                service=clean(str(service)) if service is not None else None,
+                service=owner.resource.service,
                 scope=owner.scope,
                 scope_version=owner.scope_version,
                 started_at=moment(min(times), "time of the record"),
@@ -69,7 +76,7 @@ class Recorded:
                 status="unset",
                 status_message=None,
                 attributes=to_json({at.LOG_RECORDS: list(records.values())}),
-                resource_attributes=resource,
+                resource_attributes=owner.resource.text,
                 events="[]",
             )
 
