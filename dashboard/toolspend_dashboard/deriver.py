@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ TRACES_AT_ONCE = 1_000
 """Traces to a transaction: many share the cost of one, and pages see what is done with each."""
 GATHER_S = 0.2
 """How long spans gather first: a session sends several times a second, and is derived whole each time."""
+MOST_GATHER_S = 2.0
+"""They gather twice as long as the last ones took, up to this: what comes often is then derived less often."""
 TRY_AGAIN_S = 1.0
 
 _log = logging.getLogger("toolspend")
@@ -67,11 +70,15 @@ class Deriver:
             yield
 
     def _run(self) -> None:
+        gather_s = GATHER_S
         while not self._is_stopping.is_set():
             self._due.wait()
-            self._is_stopping.wait(GATHER_S)
+            self._is_stopping.wait(gather_s)
             self._due.clear()
-            if not self._derive():
+            before = time.monotonic()
+            is_done = self._derive()
+            gather_s = min(max(GATHER_S, 2 * (time.monotonic() - before)), MOST_GATHER_S)
+            if not is_done:
                 self._is_stopping.wait(TRY_AGAIN_S)
                 self._due.set()
 

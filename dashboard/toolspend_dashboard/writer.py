@@ -58,6 +58,7 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        store.derive_apart()
         self._problem: str | None = None
         self._is_damaged = False
         self._must_reopen = False
@@ -284,6 +285,7 @@ class Writer:
         self._store.close()
         try:
             self._store = Store.open(path, read_only=not has_room)
+            self._store.derive_apart()
             self._problem = None if has_room else self._problem
         except ToolspendError as error:
             self._problem = str(error)

@@ -10,6 +10,7 @@ ToolspendError
 │   │   └── StoreDamaged       it was one, and what it holds is damaged
 │   ├── StoreFailed            DuckDB gave up while writing (a full disk): reopen the store
 │   ├── StoreClosed            it is being reopened, or closed for good
+│   ├── NotDerived             what follows from stored spans could not be worked out; it is due still
 │   └── SnapshotFailed         it cannot be copied
 ├── PricesInvalid              prices.toml cannot be used
 ├── SourceUnreadable           a file or folder given to load cannot be read
@@ -122,6 +123,13 @@ class StoreClosed(StoreError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, f"{path} is closed: it is opened again as soon as it can be; try again in a moment")
+
+
+class NotDerived(StoreError):
+    """What follows from stored spans could not be worked out; they are stored, and it is due still."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, f"what follows from spans in {path} is not derived yet: {first_line(reason)}")
 
 
 class SnapshotFailed(StoreError):

@@ -18,11 +18,11 @@ from typing import TypeVar
 import duckdb
 
 from . import pipeline, prices, privacy, schema
+from .apart import Apart
 from .arrow import pc, registered
 from .attribution import run as attribution
-from .attribution.memory import Memory
 from .connection import DAMAGED, connect
-from .continued import Continued
+from .derivation import Derivation, Here
 from .errors import (
     SnapshotFailed,
     StoreClosed,
@@ -91,8 +91,7 @@ class Store:
         self.is_read_only = is_read_only
         self._con = con
         self._file: FileIO | None = None
-        self._continued = Continued()
-        self._memory = Memory()
+        self._derivation: Derivation = Here()
         self._fresh = News()
         self._order = threading.Lock()
         """Held by a commit of spans for later, and while it is seen which of them there are."""
@@ -197,13 +196,18 @@ class Store:
         with self._transaction():
             appended = [self._append(batch, load, news) for batch, load in loads]
             if news.has_any:
-                self._go_on(self._con, news)
+                self._derivation.go_on(self._con, news)
         return appended
 
     @property
     def went_on(self) -> tuple[int, int]:
         """How often a session was derived, and how often attributed, without its earlier requests."""
-        return self._continued.steps, self._memory.steps
+        return self._derivation.steps
+
+    def derive_apart(self) -> None:
+        """From now on have a process of its own derive, so that this one's interpreter is free meanwhile."""
+        self._derivation.close()
+        self._derivation = Apart(self.path)
 
     def derive_pending(self, most: int | None = None) -> Due:
         """Make what is due of `most` traces (None: of all), some thousand in a transaction.
@@ -219,7 +223,7 @@ class Store:
                     part = pending[: _TRACES_AT_ONCE if most is None else min(_TRACES_AT_ONCE, most - done)]
                     news = self._fresh.take(part)
                 if part:
-                    derived = self._go_on(con, news)
+                    derived = self._derivation.go_on(con, news)
                     con.execute(schema.query("delete_pending_traces"), [[*part, *derived]])
             done += len(part)
             left = len(pending) - len(part)
@@ -260,6 +264,7 @@ class Store:
                 cursor.interrupt()
             # A cursor that outlives this keeps the old instance, and closing it later drops the lock on the file.
             self._changed.wait_for(lambda: not self._readers, READERS_S)
+        self._derivation.close()
         self._con.close()
         if self._file is not None:
             self._file.close()
@@ -369,11 +374,6 @@ class Store:
         new = inserted - replaced
         return Appended(new, received - new)
 
-    def _go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
-        derived = pipeline.go_on(con, news.spans, self._continued, sorted(news.changed))
-        attribution.attribute_sessions(con, derived.session_ids, self._memory, derived.growths)
-        return derived.trace_ids
-
     def _derive(self, trace_ids: Sequence[str]) -> list[str]:
         derived = pipeline.derive(self._con, trace_ids)
         attribution.attribute_sessions(self._con, derived.session_ids)
@@ -393,8 +393,7 @@ class Store:
 
     def _forget(self) -> None:
         """What is known of sessions is what is stored of them: not so after a rollback, nor while all is made again."""
-        self._continued.clear()
-        self._memory.clear()
+        self._derivation.forget()
 
     @contextlib.contextmanager
     def _transaction(self, con: duckdb.DuckDBPyConnection | None = None, *, forgets: bool = True) -> Iterator[None]:

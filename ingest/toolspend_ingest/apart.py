@@ -1,0 +1,131 @@
+"""Deriving in a process of its own, so that the interpreter's lock of this one is free for those who send spans.
+
+The child (`apart_child`) has no store: DuckDB's file is open in one process. It runs the same steps as `Here` on a
+connection that sends its statements through a pipe; they run here, in the caller's transaction, where DuckDB does not
+hold the lock. What the child knows of sessions is lost with it, and nothing else: what is due is stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+import duckdb
+import pyarrow as pa
+
+from .derivation import Steps
+from .errors import NotDerived
+from .news import News
+from .pipes import Pipe
+
+END_S: Final = 5.0
+"""How long a child may take to end by itself; it does nothing then but to leave."""
+
+_log = logging.getLogger("toolspend")
+
+
+class Apart:
+    """Derives in a child, which is started when it is first needed, and again where it died."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._child: subprocess.Popen[bytes] | None = None
+        self._pipe: Pipe | None = None
+        self._must_forget = threading.Event()
+        self._steps = Steps()
+        self._failure: str | None = None
+
+    @property
+    def steps(self) -> Steps:
+        """What the child did since it was started."""
+        return self._steps
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None where there is none."""
+        return self._child.pid if self._child is not None else None
+
+    def go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
+        """Make what follows from the news; gives the traces that were derived whole. Raises NotDerived."""
+        pipe = self._started()
+        try:
+            must_forget = self._must_forget.is_set()
+            self._must_forget.clear()
+            pipe.send(must_forget, sorted(news.changed), table=news.spans.to_arrow())
+            derived, self._steps, failure = _serve(pipe, con)
+        except (EOFError, OSError, pa.ArrowInvalid) as error:
+            self._end()
+            _log.warning("the process that derives ended, and is started again")
+            raise NotDerived(self._path, "the process that derives ended") from error
+        except BaseException:
+            # It waits for an answer, or works on what will not be kept.
+            self._end()
+            raise
+        if failure is not None:
+            if failure != self._failure:  # what is due is tried again and again
+                _log.error("%s", failure)
+            self._failure = failure
+            raise NotDerived(self._path, failure.rstrip().rpartition("\n")[2])
+        return derived
+
+    def forget(self) -> None:
+        """What the child knows of sessions is not what is stored of them any more."""
+        self._must_forget.set()
+
+    def close(self) -> None:
+        """End the child."""
+        self._end(within_s=END_S)
+
+    def _started(self) -> Pipe:
+        if self._pipe is None or self._child is None or self._child.poll() is not None:
+            self._end()
+            # Where its packages are is told, as this process may have been started in another way.
+            paths = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "toolspend_ingest.apart_child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "PYTHONPATH": paths},
+                # What interrupts this process is not for the child: it ends with its pipe.
+                start_new_session=True,
+            )
+            self._pipe = Pipe(cast(BinaryIO, self._child.stdout), cast(BinaryIO, self._child.stdin))
+            self._must_forget.clear()
+            self._steps = Steps()
+        return self._pipe
+
+    def _end(self, within_s: float = 0.0) -> None:
+        child, pipe, self._child, self._pipe = self._child, self._pipe, None, None
+        if pipe is not None:
+            pipe.close()
+        if child is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(within_s or 0.001)
+            child.kill()
+            child.wait()
+
+
+def _serve(pipe: Pipe, con: duckdb.DuckDBPyConnection) -> tuple[list[str], Steps, str | None]:
+    """Runs the child's statements until it is done: the traces, its steps, and the stack where it failed."""
+    while True:
+        (kind, *said), table = pipe.receive()
+        match kind:
+            case "run":
+                con.execute(*said)
+            case "ask":
+                pipe.send(table=con.sql(said[0], params=said[1]).to_arrow_table())
+            case "register":
+                con.register(said[0], table)
+            case "unregister":
+                con.unregister(said[0])
+            case "insert":
+                con.from_arrow(table).insert_into(said[0])
+            case _:
+                derived, steps, failure = said
+                return derived, Steps(*steps), failure
