@@ -13,8 +13,9 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import duckdb
 import pyarrow as pa
@@ -39,6 +40,7 @@ class Apart:
         self._pipe: Pipe | None = None
         self._must_forget = threading.Event()
         self._steps = Steps()
+        self._knows_any = False
         self._failure: str | None = None
 
     @property
@@ -57,8 +59,12 @@ class Apart:
         try:
             must_forget = self._must_forget.is_set()
             self._must_forget.clear()
-            pipe.send(must_forget, sorted(news.changed), table=news.spans.to_arrow())
-            derived, self._steps, failure = _serve(pipe, con)
+            if must_forget or not self._knows_any:  # then it reads them from the store, with those of before
+                pipe.send(must_forget, sorted(news.trace_ids()))
+            else:
+                pipe.send(must_forget, sorted(news.changed), table=news.spans.to_arrow())
+            derived, steps, self._knows_any, failure = _serve(pipe, con)
+            self._steps = Steps(*steps)
         except (EOFError, OSError, pa.ArrowInvalid) as error:
             self._end()
             _log.warning("the process that derives ended, and is started again")
@@ -72,7 +78,7 @@ class Apart:
                 _log.error("%s", failure)
             self._failure = failure
             raise NotDerived(self._path, failure.rstrip().rpartition("\n")[2])
-        return derived
+        return cast(list[str], derived)
 
     def forget(self) -> None:
         """What the child knows of sessions is not what is stored of them any more."""
@@ -97,6 +103,7 @@ class Apart:
             )
             self._pipe = Pipe(cast(BinaryIO, self._child.stdout), cast(BinaryIO, self._child.stdin))
             self._must_forget.clear()
+            self._knows_any = False
             self._steps = Steps()
         return self._pipe
 
@@ -111,8 +118,11 @@ class Apart:
             child.wait()
 
 
-def _serve(pipe: Pipe, con: duckdb.DuckDBPyConnection) -> tuple[list[str], Steps, str | None]:
-    """Runs the child's statements until it is done: the traces, its steps, and the stack where it failed."""
+def _serve(pipe: Pipe, con: duckdb.DuckDBPyConnection) -> Sequence[Any]:
+    """Runs the child's statements until it is done.
+
+    Then it says which traces it derived, its steps, whether it knows any session, and the stack where it failed.
+    """
     while True:
         (kind, *said), table = pipe.receive()
         match kind:
@@ -127,5 +137,4 @@ def _serve(pipe: Pipe, con: duckdb.DuckDBPyConnection) -> tuple[list[str], Steps
             case "insert":
                 con.from_arrow(table).insert_into(said[0])
             case _:
-                derived, steps, failure = said
-                return derived, Steps(*steps), failure
+                return said

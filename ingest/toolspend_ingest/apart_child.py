@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 import duckdb
 import pyarrow as pa
 
+from .arrow import rows_of
 from .derivation import Here
 from .news import News
 from .pipes import Pipe
@@ -36,8 +37,7 @@ class Answer:
 
     def fetchall(self) -> list[tuple[Any, ...]]:
         """Its rows."""
-        table = self.to_arrow_table()
-        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return list(rows_of(self.to_arrow_table()))
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """Its first row."""
@@ -66,7 +66,7 @@ class Statements:
         self._last = Answer(self, sql, params)
         return self._last
 
-    def sql(self, sql: str, params: Params = None) -> Answer:
+    def sql(self, sql: str, *, params: Params = None) -> Answer:
         """The same: a relation that is read once."""
         return self.execute(sql, params)
 
@@ -110,7 +110,8 @@ def serve(pipe: Pipe) -> None:
             return
         if must_forget:
             derivation.forget()
-        news = News(SpanBatch.of(SpanColumns(table, ())), set(changed))
+        spans = SpanBatch.of(SpanColumns(table, ())) if table is not None else SpanBatch()
+        news = News(spans, set(changed))
         statements = Statements(pipe)
         try:
             derived = derivation.go_on(cast(duckdb.DuckDBPyConnection, statements), news)
@@ -119,9 +120,9 @@ def serve(pipe: Pipe) -> None:
             return
         except Exception:
             derivation.forget()
-            pipe.send("done", [], tuple(derivation.steps), traceback.format_exc())
+            pipe.send("done", [], tuple(derivation.steps), False, traceback.format_exc())
         else:
-            pipe.send("done", derived, tuple(derivation.steps), None)
+            pipe.send("done", derived, tuple(derivation.steps), derivation.knows_any, None)
 
 
 def main() -> None:

@@ -24,3 +24,17 @@ def registered(con: duckdb.DuckDBPyConnection, **relations: pa.Table) -> Iterato
     finally:
         for name in relations:
             con.unregister(name)
+
+
+def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """A table's rows, as DuckDB fetches them."""
+    return zip(*map(values_of, table.columns), strict=True)
+
+
+def values_of(column: pa.ChunkedArray) -> list[Any]:
+    """A column's values; Arrow itself takes thirty times as long for a time."""
+    if pa.types.is_timestamp(column.type) and column.type.tz is None:
+        times: list[Any] = column.to_numpy().astype("datetime64[us]").tolist()
+        return times
+    found: list[Any] = column.to_pylist()
+    return found

@@ -51,6 +51,11 @@ class Here:
         """What it did since it was made."""
         return Steps(self._continued.steps, self._memory.steps)
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether it knows of a session that could go on."""
+        return bool(self._continued.sessions)
+
     def go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
         """Make what follows from the news; gives the traces that were derived whole."""
         derived = pipeline.go_on(con, news.spans, self._continued, sorted(news.changed))

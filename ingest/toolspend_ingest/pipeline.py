@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from . import copies, schema, sessions, stored, told_by_logs
-from .arrow import pc, registered
+from .arrow import pc, registered, rows_of
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
@@ -255,7 +255,7 @@ def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Co
 
 def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
     by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
-    for row in con.execute(schema.query("spans_of_traces"), [list(trace_ids)]).fetchall():
+    for row in rows_of(con.sql(schema.query("spans_of_traces"), params=[list(trace_ids)]).to_arrow_table()):
         by_trace[row[0]].append(stored.span(row))
     return {trace_id: told_by_logs.folded(spans) for trace_id, spans in by_trace.items()}
 

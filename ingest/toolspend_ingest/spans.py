@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from . import arrow
 from .arrow import pc
 
 
@@ -150,7 +151,7 @@ class SpanBatch:
 
 def rows_of(table: pa.Table) -> Iterator[SpanRow]:
     """A table of spans as rows."""
-    return map(SpanRow._make, zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return map(SpanRow._make, arrow.rows_of(table))
 
 
 def _table(rows: list[SpanRow]) -> pa.Table:

@@ -125,11 +125,16 @@ def test_what_fails_in_the_child_is_told_and_stays_due(
     simulated: Simulate, store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its stack is logged once, the last line is in the error, and the same child goes on."""
-    put(store, spans_of(simulated("cached", 1)))
+    spans = spans_of(simulated("cached", 1))
+    put(store, spans[:20])
+    store.derive_pending()
+    put(store, spans[20:])
     with monkeypatch.context() as patched:
         patched.setattr(SpanBatch, "to_arrow", lambda _self: pa.table({"other": pa.array([1])}))
         patched.setattr(News, "take", lambda _self, _traces: News())
         for _ in range(2):
+            store._derivation._must_forget.clear()  # type: ignore[attr-defined]
+            patched.setattr(store._derivation, "_knows_any", True)
             with pytest.raises(NotDerived, match="Error"):
                 store.derive_pending()
     assert len([record for record in caplog.records if "Traceback" in record.message]) == 1
