@@ -191,7 +191,7 @@ def rows_of(session: Session) -> Iterator[TableRow]:
         said["base_request_id"] = said.pop("base")
         yield "context_evidence", said
     for call in session.calls:
-        yield "tool_calls", {**vars(call), **common, "duration_ms": 1.0, "status": "ok"}
+        yield "seen_calls", {**vars(call), **common, "duration_ms": 1.0, "status": "ok"}
     for compression in session.compressions:
         made = {**vars(compression), **common, "started_at": START}
         del made["requests"]

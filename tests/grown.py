@@ -26,7 +26,7 @@ def growth_of(rows: Iterable[TableRow]) -> Growth:
                 growth.requests.append(_made(LlmRequest, values))
             case "context_evidence":
                 growth.evidence[values["request_id"]] = _made(Evidence, values)
-            case "tool_calls":
+            case "seen_calls":
                 growth.calls.append(_made(ToolCall, values))
             case "tool_selections":
                 growth.selections.append(_made(ToolSelection, values))
@@ -37,7 +37,7 @@ def growth_of(rows: Iterable[TableRow]) -> Growth:
 
 def put_rest(con: duckdb.DuckDBPyConnection, rows: Iterable[TableRow]) -> None:
     """Adds the rows that the attribution does not insert itself."""
-    put_rows(con, [row for row in rows if row[0] not in ("llm_requests", "tool_calls")])
+    put_rows(con, [row for row in rows if row[0] not in ("llm_requests", "context_evidence", "seen_calls")])
 
 
 def loads(rows: Iterable[TableRow], first: int) -> list[list[TableRow]]:

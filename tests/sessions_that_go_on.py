@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
+from relations import derived, tables
 from simulator import Simulated
 from toolspend_ingest import Store
 from toolspend_ingest.attribution import densities
 from toolspend_ingest.decode import decode
 from toolspend_ingest.spans import SpanRow
 
-Rows = dict[str, list[tuple[Any, ...]]]
-NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
 SETTLED = 8
 """Requests after which sessions can be added to, here: simulated ones are short."""
 
@@ -28,23 +26,12 @@ def empty_stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 
             def empty() -> Store:
                 cursor = store.cursor()
-                for table in tables(store):
+                for table in tables(cursor):
                     cursor.execute(f"delete from {table}")
                 store.rederive()
                 return store
 
             yield empty
-
-
-def tables(store: Store) -> list[str]:
-    found = store.cursor().execute("select table_name from duckdb_tables() where not temporary").fetchall()
-    return sorted({row[0] for row in found} - NOT_DERIVED)
-
-
-def derived(store: Store) -> Rows:
-    """All rows of the spans and of every table that follows from them, in an order of their own."""
-    cursor = store.cursor()
-    return {table: cursor.execute(f"select * from {table} order by all").fetchall() for table in tables(store)}
 
 
 def spans_of(session: Simulated) -> list[SpanRow]:

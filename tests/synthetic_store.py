@@ -82,7 +82,7 @@ def fill(con: duckdb.DuckDBPyConnection, *, sessions: int = 24, seed: int = 7, h
         con.execute(f"insert into {table} by name select * from incoming")
         con.unregister("incoming")
     con.execute(
-        "update tool_calls set cost_usd = null "
+        "update seen_calls set cost_usd = null "
         "where request_id in (select request_id from llm_requests where not is_priced)"
     )
     con.execute(
@@ -219,7 +219,7 @@ def _run_calls(
         raw = max(12, int(RESULTS.get(tool, 200) * chance.lognormvariate(0, 0.5))) if not is_error else 40
         sent = min(raw, 2500)
         call = rows.add(
-            "tool_calls", **common, request_id=request, tool=tool, tool_call_id=f"toolu_{request}{index}",
+            "seen_calls", **common, request_id=request, tool=tool, tool_call_id=f"toolu_{request}{index}",
             tool_version=piece.version, declared_version="1", server="warehouse" if tool == "query_warehouse" else None,
             span_id=f"{request[:12]}{index:04x}" if has_span else None, batch_id=request if len(calls) > 1 else None,
             started_at=at, duration_ms=took if has_span else None, status="error" if is_error else "ok",

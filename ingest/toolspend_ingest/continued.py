@@ -17,6 +17,7 @@ from .attribution.densities import is_settled
 from .attribution.growth import Growth
 from .otlp_values import LOG_KIND
 from .prices import PriceBook
+from .responses import Responses
 from .rows import Evidence, LlmRequest, SeenDefinition, Span, ToolBatch, ToolCall
 from .sessions import Said, SessionRows, complete, finish, without_span
 from .traces import TraceRows, trace_rows
@@ -147,6 +148,8 @@ class Changes:
     definitions: list[SeenDefinition] = field(default_factory=list)
     deleted_calls: list[str] = field(default_factory=list)
     """Calls whose rows go, by their ids; those that only changed come back."""
+    deleted_between: tuple[datetime, datetime] | None = None
+    """When those rows began."""
     deleted_batches: list[str] = field(default_factory=list)
 
 
@@ -192,7 +195,8 @@ class KnownSession:
             (call for rows in traces for call in rows.tool_calls),
             key=lambda call: (call.started_at, call.span_id or ""),
         )
-        replaced = {call.tool_call_id for call in calls if self._replace(call)}
+        old = {call.tool_call_id: self._replace(call) for call in calls}
+        replaced = {id_: started_at for id_, started_at in old.items() if started_at is not None}
         for id_ in asked_ids:
             if id_ not in self.calls:
                 calls.append(without_span(self.said.asked[id_], id_))
@@ -219,7 +223,8 @@ class KnownSession:
         for call in group:
             self._put(call)
         changed = [call for call in group if call.tool_call_id in new or was[call.tool_call_id] != call]
-        deleted = {call.tool_call_id for call in changed} - new.keys() | replaced
+        deleted = {call.tool_call_id for call in changed} - new.keys() | replaced.keys()
+        started = [replaced[id_] if id_ in replaced else was[id_].started_at for id_ in deleted]
         self._forget()
         selections = [row for rows in traces for row in rows.selections]
         return Changes(
@@ -227,6 +232,7 @@ class KnownSession:
             [*batches.values(), *made],
             [row for rows in traces for row in rows.definitions],
             sorted(id_ for id_ in deleted if id_ is not None),
+            (min(started), max(started)) if started else None,
             deleted_batches,
         )
 
@@ -248,8 +254,8 @@ class KnownSession:
             raise NotContinued("a tool has another version")
         return list(islice(said.asked, asked, None)), list(islice(said.results, results, None))
 
-    def _replace(self, call: ToolCall) -> bool:
-        """Takes a run in, and says whether it is in place of the row that its call had while no span told of it."""
+    def _replace(self, call: ToolCall) -> datetime | None:
+        """Takes a run in, and says when the row began that its call had while no span told of it, if it had one."""
         id_ = call.tool_call_id
         if id_ is None:
             raise NotContinued("a call has no id")
@@ -262,7 +268,7 @@ class KnownSession:
         if id_ in self.said.asked:
             call.request_id = self.said.asked[id_].request.request_id
         self._put(call)
-        return old is not None
+        return old.started_at if old is not None else None
 
     def _put(self, call: ToolCall) -> None:
         id_ = call.tool_call_id or ""
@@ -319,6 +325,7 @@ class Continued:
         self.book: PriceBook | None = None
         self.emitters: set[tuple[str | None, str | None]] | None = None
         """Services and instrumentations that told of their requests, and maybe some whose requests are gone."""
+        self.responses: Responses | None = None
 
     def keep(self, session_id: str, session: KnownSession, traces: Iterable[tuple[str, KnownTrace]]) -> None:
         """Keeps a session with its traces, which are of no other."""
@@ -341,3 +348,4 @@ class Continued:
         self.traces.clear()
         self.book = None
         self.emitters = None
+        self.responses = None

@@ -23,6 +23,7 @@ from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
 from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued, Told
 from .prices import PriceBook
+from .responses import Responses
 from .rows import (
     Compression,
     Evidence,
@@ -37,6 +38,7 @@ from .rows import (
 )
 from .sessions import Said, SessionRows
 from .spans import SpanBatch
+from .statements import execute
 from .traces import TraceRows, trace_rows
 from .trees import names_in
 from .writing import insert_rows
@@ -47,8 +49,8 @@ _BY_TRACE = (LlmRequest, RequestCopy, Evidence, ToolCall, ToolBatch, ToolSelecti
 class Derived(NamedTuple):
     """The traces whose rows were made again, and the sessions that have, or had, any of those rows.
 
-    `growths` has the sessions whose other rows stayed, with what they got: its requests and calls are still to be
-    inserted, with what the attribution finds of them.
+    `growths` has the sessions whose other rows stayed, with what they got: its requests, evidence and calls are still
+    to be inserted, with what the attribution finds of them.
     """
 
     trace_ids: list[str]
@@ -109,6 +111,8 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
     _price(con, (request for rows, _ in joined for request in rows.requests), memory)
     _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))
     if memory is not None:
+        if memory.responses is not None:
+            memory.responses.add(request.response_id for rows, _ in joined for request in rows.requests)
         if memory.emitters is not None:
             memory.emitters |= _emitters(request for rows, _ in joined for request in rows.requests)
         for session_id in session_ids:
@@ -149,7 +153,9 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
                 by_trace[row.trace_id].append(stored.span([*row[:12], row.attributes, row.events]))
     plans: dict[str, list[_Part]] = defaultdict(list)
     unknown = sorted(by_trace.keys() - memory.traces.keys())
-    counts = dict(con.execute(schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
+    counts = (
+        dict(execute(con, schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
+    )
     for trace_id, listed in by_trace.items():
         session_id, part = _part(memory, trace_id, listed, counts.get(trace_id))
         if part is None:
@@ -163,7 +169,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
     has_copies = any(count > 1 for count in responses.values()) or any(
         rows.links or not ONLY_BESIDE.isdisjoint(rows.scopes.values()) for rows in told
     )
-    if has_copies or _column(con, "traces_of_responses", sorted(responses)) or _has_twins(con, told, memory):
+    if has_copies or _have_requests(con, responses, memory) or _has_twins(con, told, memory):
         whole |= {part.trace_id for parts in plans.values() for part in parts}
         plans.clear()
     changes: dict[str, Changes] = {}
@@ -175,7 +181,7 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
             memory.forget(session_id)
             whole |= {part.trace_id for part in parts}
     derived = derive(con, sorted(whole), memory) if whole else Derived([], [], {})
-    if whole and _column(con, "traces_of_responses", sorted(responses)):
+    if whole and _have_requests(con, responses, memory):
         late = list(changes)
     else:
         late = [each for each in changes if each in derived.session_ids]
@@ -242,12 +248,13 @@ def _price(con: duckdb.DuckDBPyConnection, requests: Iterable[LlmRequest], memor
 def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Continued) -> None:
     every = list(changes.values())
     _price(con, (row for each in every for row in each.growth.requests), memory)
+    if memory.responses is not None:
+        memory.responses.add(row.response_id for each in every for row in each.growth.requests)
     for session_id, each in changes.items():
-        if each.deleted_calls:
-            con.execute(schema.query("delete_calls"), [session_id, each.deleted_calls])
+        if each.deleted_between is not None:
+            execute(con, schema.query("delete_calls"), [session_id, each.deleted_calls, *each.deleted_between])
         if each.deleted_batches:
             con.execute(schema.query("delete_batches"), [session_id, each.deleted_batches])
-    insert_rows(con, Evidence, [row for each in every for row in each.growth.evidence.values()])
     insert_rows(con, ToolBatch, [row for each in every for row in each.batches])
     insert_rows(con, ToolSelection, [row for each in every for row in each.growth.selections])
     _merge_definitions(con, [row for each in every for row in each.definitions])
@@ -278,6 +285,13 @@ def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]
     }
     with registered(con, incoming=pa.table(told)):
         return [row[0] for row in con.execute(schema.query("traces_of_twins")).fetchall()]
+
+
+def _have_requests(con: duckdb.DuckDBPyConnection, responses: Iterable[str], memory: Continued) -> bool:
+    """Whether earlier requests have any of these responses; nothing is asked where none can have."""
+    if memory.responses is None:
+        memory.responses = Responses(con)
+    return memory.responses.may_have(responses) and bool(_column(con, "traces_of_responses", sorted(responses)))
 
 
 def _has_twins(con: duckdb.DuckDBPyConnection, traces: Sequence[TraceRows], memory: Continued) -> bool:
@@ -331,4 +345,4 @@ def _merge_definitions(con: duckdb.DuckDBPyConnection, rows: Sequence[SeenDefini
 
 
 def _column(con: duckdb.DuckDBPyConnection, query: str, keys: list[str]) -> list[str]:
-    return [row[0] for row in con.execute(schema.query(query), [keys]).fetchall()] if keys else []
+    return [row[0] for row in execute(con, schema.query(query), [keys]).fetchall()] if keys else []

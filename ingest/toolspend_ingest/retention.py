@@ -107,6 +107,7 @@ def _delete(con: duckdb.DuckDBPyConnection, trace_ids: list[str]) -> None:
 def _delete_facts(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     for query in ("delete_old_definitions", "delete_old_loads", "delete_old_positions"):
         con.execute(schema.query(query), [before])
+    con.execute(schema.query("delete_old_carries"))
 
 
 def _delete_aside(before: datetime) -> None:

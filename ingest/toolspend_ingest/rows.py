@@ -147,9 +147,9 @@ class Evidence:
 
 @dataclass(slots=True)
 class ToolCall:
-    """One row of `tool_calls`, without what the attribution adds."""
+    """One row of `seen_calls`, without what the attribution adds."""
 
-    table: ClassVar[str] = "tool_calls"
+    table: ClassVar[str] = "seen_calls"
 
     trace_id: str
     tool: str

@@ -35,7 +35,8 @@ from .errors import (
 )
 from .news import News
 from .spans import SpanBatch, SpanRow
-from .writing import FEW, insert_values
+from .statements import execute
+from .writing import FEW, Together
 
 DERIVATION = "6"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
@@ -332,30 +333,31 @@ class Store:
         self._con.execute("insert into store_facts values (?, ?)", [name, value])
 
     def _append(self, batch: SpanBatch, load: Load, news: News) -> Appended:
-        unique = batch.unique()
+        unique, together = batch.unique(), Together(self._con)
         appended = self._insert(
-            unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch), news
+            unique if privacy.is_content_kept() else privacy.without_content(unique), len(batch), news, together
         )
         now = datetime.now(UTC).replace(tzinfo=None)
         if load.position is not None:
             self._con.execute("delete from source_positions where source = ?", [load.source])
             self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
         if len(batch) or load.refused or load.dropped or load.reason:
-            self._con.execute(
+            together.change(
                 schema.query("log_load"),
                 [load.source, now, appended.spans, appended.duplicates, load.refused, load.dropped, load.reason],
             )
+        together.run()
         return appended
 
-    def _insert(self, unique: SpanBatch, received: int, news: News) -> Appended:
-        """Store the spans; what changed by it joins `news`."""
+    def _insert(self, unique: SpanBatch, received: int, news: News, together: Together) -> Appended:
+        """Store the spans, a few with what else is done `together`; what changed by it joins `news`."""
         if not len(unique):
             return Appended(0, 0)
         if len(unique) <= FEW:
             rows = unique.rows
             starts, ids = [row.started_at for row in rows], [row.span_id for row in rows]
-            if not self._con.execute(schema.query("stored_spans"), [ids, min(starts), max(starts)]).fetchall():
-                insert_values(self._con, "spans", dict(zip(SpanRow._fields, zip(*rows, strict=True), strict=True)))
+            if not execute(self._con, schema.query("stored_spans"), [ids, min(starts), max(starts)]).fetchall():
+                together.insert_values("spans", dict(zip(SpanRow._fields, zip(*rows, strict=True), strict=True)))
                 news.spans.extend(unique)
                 return Appended(len(rows), received - len(rows))
         table = unique.to_arrow()

@@ -12,10 +12,48 @@ import duckdb
 
 from .arrow import registered
 from .rows import to_arrow
+from .statements import execute
 
 Cells = Mapping[str, Sequence[Any]]
 FEW: Final = 8
 """So few rows are inserted by value: with one of `llm_requests`, that takes half the time of a registered table."""
+
+
+class Together:
+    """Small changes of tables that one statement makes: five take 1.8 ms, and 2.9 one after the other.
+
+    All of them see the tables as they were before: none may touch a row that another one changes or inserts.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self.con = con
+        self._changes: list[str] = []
+        self._values: list[Any] = []
+
+    def change(self, sql: str, values: Sequence[Any]) -> None:
+        """Adds a statement that changes a table, with a value for each `?` of it."""
+        self._changes.append(sql)
+        self._values.extend(values)
+
+    def insert(self, kind: type[Any], rows: Sequence[Any], more: Cells = MappingProxyType({})) -> None:
+        """Like `insert_rows`; many rows are inserted at once."""
+        if 0 < len(rows) <= FEW:
+            self.change(*_values(kind.table, _columns(kind, rows, more)))
+        else:
+            insert_rows(self.con, kind, rows, more)
+
+    def insert_values(self, name: str, columns: Cells) -> None:
+        """Like the function of this name."""
+        self.change(*_values(name, columns))
+
+    def run(self) -> None:
+        """Makes the changes."""
+        if len(self._changes) == 1:
+            execute(self.con, self._changes[0], self._values)
+        elif self._changes:
+            parts = (f"change_{place} as (\n{sql}\nreturning 1\n)" for place, sql in enumerate(self._changes))
+            execute(self.con, f"with\n{', '.join(parts)}\nselect 1", self._values).fetchall()
+        self._changes, self._values = [], []
 
 
 def insert_rows(
@@ -25,8 +63,7 @@ def insert_rows(
     if not rows:
         return
     if len(rows) <= FEW:
-        columns = {each.name: [getattr(row, each.name) for row in rows] for each in fields(kind)}
-        insert_values(con, kind.table, {**columns, **more})
+        execute(con, *_values(kind.table, _columns(kind, rows, more)))
         return
     table = to_arrow(kind, rows)
     for name, cells in more.items():
@@ -36,12 +73,14 @@ def insert_rows(
         con.execute(f"insert into {kind.table} by name select * from incoming")  # noqa: S608
 
 
-def insert_values(con: duckdb.DuckDBPyConnection, name: str, columns: Cells) -> None:
-    """Inserts a few rows, given by column; what is null in all of them is left out."""
+def _columns(kind: type[Any], rows: Sequence[Any], more: Cells) -> Cells:
+    return {**{each.name: [getattr(row, each.name) for row in rows] for each in fields(kind)}, **more}
+
+
+def _values(name: str, columns: Cells) -> tuple[str, list[Any]]:
+    """The statement that inserts a few rows, given by column, and its values; what is null in all is left out."""
     said = {column: cells for column, cells in columns.items() if any(cell is not None for cell in cells)}
     rows = list(zip(*said.values(), strict=True))
     one = f"({', '.join('?' * len(said))})"
-    con.execute(
-        f"insert into {name} ({', '.join(said)}) values {', '.join([one] * len(rows))}",  # noqa: S608
-        list(chain.from_iterable(rows)),
-    )
+    sql = f"insert into {name} ({', '.join(said)}) values {', '.join([one] * len(rows))}"  # noqa: S608
+    return sql, list(chain.from_iterable(rows))

@@ -27,7 +27,7 @@ LONG = 500
 MORE = 15
 TOOLS = 10
 PRICES = {"input": "3", "cache_read": "0.3", "cache_write_5m": "3.75", "output": "15"}
-TABLES = ("llm_requests", "context_evidence", "tool_calls")
+TABLES = ("llm_requests", "context_evidence", "seen_calls")
 
 
 def conversation(session_id: str, turns: int) -> Any:

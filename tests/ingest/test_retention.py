@@ -55,7 +55,7 @@ def test_an_old_session_goes_with_everything_that_follows_from_it(store: Store, 
             table: {row[0] for row in cursor.execute(f"select distinct trace_id from {table}").fetchall()}
             for table in tables
         }
-    assert {"spans", "llm_requests", "context_ledger", "tool_calls", "cache_breaks"} <= set(tables)
+    assert {"spans", "llm_requests", "context_ledger", "seen_calls", "cache_breaks"} <= set(tables)
     assert set().union(*left.values()) == {f"{9:032x}"}
     assert rows("select * from llm_requests") == before
 
@@ -113,6 +113,19 @@ def test_old_facts_and_what_was_kept_aside_go_too(store: Store, rows: Rows, home
     assert rows("select * from seen_definitions") == []
     prune(store, Keep(timedelta(days=5)), later + 6)
     assert (rows("select * from ingest_log"), Aside().files()) == ([], [])
+
+
+def test_what_a_session_carried_goes_with_its_calls(store: Store, rows: Rows) -> None:
+    """And stays where it has calls."""
+    put(store, agent_spans())
+    names = {row["session_id"] for row in rows("select session_id from seen_calls")}
+    carries = [(name, 1, 0) for name in [*names, "gone"]]
+    store.write(lambda con: con.executemany("insert into session_carries values (?, ?, ?)", carries))
+    prune(store, Keep(timedelta(days=5)), 1)
+    assert names
+    assert {row["session_id"] for row in rows("select session_id from session_carries")} == names
+    prune(store, Keep(timedelta(days=5)), 40)
+    assert rows("select session_id from session_carries") == []
 
 
 def test_content_goes_before_its_span_and_the_attribution_stays(store: Store, rows: Rows) -> None:

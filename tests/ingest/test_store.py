@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -130,26 +131,51 @@ def test_a_second_open_keeps_rows_and_restores_views(tmp_path: Path) -> None:
         assert versions == [(migration.version,) for migration in schema.migrations()]
 
 
-def test_an_older_store_gets_its_attributes_compressed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def older(path: Path, version: int) -> duckdb.DuckDBPyConnection:
+    """A store with the tables of an earlier version, open."""
+    con = duckdb.connect(str(path))
+    con.execute("create table migrations (version integer not null, name varchar not null)")
+    for migration in schema.migrations()[:version]:
+        con.execute(migration.sql)
+        con.execute("insert into migrations values (?, ?)", [migration.version, migration.name])
+    return con
+
+
+def test_an_older_store_gets_its_attributes_compressed(tmp_path: Path) -> None:
     """Spans of before the eighth migration stay as they were, described as ever, in less room."""
-    path = tmp_path / "s.duckdb"
-    known = schema.migrations()
-    with monkeypatch.context() as patch:
-        patch.setattr(schema, "migrations", lambda: known[:7])
-        with Store.open(path) as store:
-            store.append(batch(agent_spans()), "a", "a", 1)
-            before = contents(store)
-    with Store.open(path) as store:
-        assert contents(store) == before
-        con = store.cursor()
-        comments = con.execute("select comment from duckdb_columns() where table_name = 'spans'").fetchall()
+    spans = batch(agent_spans())
+    with older(tmp_path / "s.duckdb", 7) as con:
+        con.register("incoming", spans.to_arrow())
+        con.execute("insert into spans by name select * from incoming")
+    with Store.open(tmp_path / "new.duckdb") as store:
+        store.append(spans, "a", "a", 1)
+        expected = contents(store)
+    with Store.open(tmp_path / "s.duckdb") as store:
+        assert contents(store) == expected
+        cursor = store.cursor()
+        comments = cursor.execute("select comment from duckdb_columns() where table_name = 'spans'").fetchall()
         assert all(comment for (comment,) in comments)
-        con.execute("checkpoint")
-        stored = con.execute(
+        cursor.execute("checkpoint")
+        stored = cursor.execute(
             "select distinct compression from pragma_storage_info('spans')"
             " where column_name = 'attributes' and segment_type <> 'VALIDITY'"
         )
         assert stored.fetchall() == [("ZSTD",)]
+
+
+def test_calls_of_an_older_store_cost_what_they_did(tmp_path: Path) -> None:
+    """Rows of before the ninth migration are read through the view, which adds nothing to them."""
+    with older(tmp_path / "s.duckdb", 8) as con:
+        con.execute(
+            "insert into tool_calls (trace_id, session_id, tool, started_at, status, times_sent, cost_usd)"
+            " values ('t', 's', 'search', now(), 'ok', 3, 0.25)"
+        )
+        con.execute("comment on table tool_calls is 'One row per tool execution.'")
+        for sql in [schema.migrations()[8].sql, *schema.views().values(), schema.comments()]:
+            con.execute(sql)
+        assert con.execute("select times_sent, cost_usd from tool_calls").fetchall() == [(3, Decimal("0.25"))]
+        described = con.execute("select comment is not null from duckdb_tables() where table_name = 'seen_calls'")
+        assert described.fetchall() == [(False,)]
 
 
 def test_a_store_from_a_newer_version_is_refused_by_name(tmp_path: Path) -> None:

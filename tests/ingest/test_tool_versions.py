@@ -21,7 +21,7 @@ Made = list[tuple[str, int | None, float | None, float | None]]
 def calls(store: Store, tool: str, version: str, day: int, made: Made) -> None:
     """Stores calls, a minute apart."""
     store.cursor().executemany(
-        "insert into tool_calls (span_id, trace_id, session_id, tool, tool_version, declared_version, started_at, "
+        "insert into seen_calls (span_id, trace_id, session_id, tool, tool_version, declared_version, started_at, "
         "status, result_tokens, duration_ms, cost_usd) values (?, 't', 's', ?, ?, ?, "
         "timestamp '2026-11-01' + to_days(cast(? as integer)) + to_minutes(cast(? as integer)), ?, ?, ?, ?)",
         [

@@ -23,14 +23,30 @@ def before(counts: Ints) -> Ints:
     return found
 
 
+def run_starts(owner: Ints) -> Flags:
+    """Whether each element begins a run of equal ones."""
+    found = np.ones(len(owner), dtype=np.bool_)
+    np.not_equal(owner[1:], owner[:-1], out=found[1:])
+    return found
+
+
+def _lengths(first: Ints, count: int) -> Ints:
+    """The lengths of runs that begin there and fill `count`."""
+    found = np.empty(len(first), dtype=np.int64)
+    np.subtract(first[1:], first[:-1], out=found[:-1])
+    if len(first):
+        found[-1] = count - first[-1]
+    return found
+
+
 def running(values: Ints, is_start: Flags) -> Ints:
     """Running sums, inclusive, that begin anew wherever `is_start`."""
     ends = np.cumsum(values)
     if not len(ends):
         return ends
-    starts = np.flatnonzero(is_start)
+    starts = is_start.nonzero()[0]
     base = (ends - values)[starts]
-    found: Ints = ends - np.repeat(base, np.diff(np.append(starts, len(values))))
+    found: Ints = ends - base.repeat(_lengths(starts, len(values)))
     return found
 
 
@@ -58,8 +74,8 @@ def split(sizes: Ints, starts: Flags, totals: Ints) -> Ints:
     """
     if not len(sizes):
         return sizes
-    first = np.flatnonzero(starts)
-    counts = np.diff(np.append(first, len(sizes)))
+    first = starts.nonzero()[0]
+    counts = _lengths(first, len(sizes))
     inside = running(sizes, starts)
     weights = inside[first + counts - 1]
     scale = totals / np.maximum(weights, 1)
@@ -81,8 +97,8 @@ def lean(sizes: Ints, slack: Ints, starts: Flags, totals: Ints) -> Ints:
     """
     if not len(sizes):
         return sizes
-    first = np.flatnonzero(starts)
-    counts = np.diff(np.append(first, len(sizes)))
+    first = starts.nonzero()[0]
+    counts = _lengths(first, len(sizes))
     last = first + counts - 1
     lacking = (totals - running(sizes, starts)[last]) / np.maximum(running(slack, starts)[last], 1)
     found: Ints = np.maximum(sizes + np.rint(slack * np.repeat(lacking, counts)).astype(np.int64), sizes // 4)

@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from .arrays import before, running, spans, sums
+from .arrays import before, run_starts, running, spans, sums
 from .identities import Pieces, identify
 from .inputs import Inputs
 from .lineage import MAX_PIECES, Lineage, follow, trace
@@ -118,7 +118,7 @@ class _Assembly:
         wanted = np.where(is_copy, np.minimum(items.copied[item], MAX_PIECES), 1)
         begin = np.minimum(items.copied_from[item], base_length[owner])
         taken = np.where(is_copy, np.minimum(wanted, base_length[owner] - begin), 1)
-        missing, is_start = wanted - taken, np.diff(owner, prepend=-1) != 0
+        missing, is_start = wanted - taken, run_starts(owner)
         blanks = missing
         if missing.any():
             said = np.bincount(owner, taken, minlength=len(rows)).astype(np.int64)

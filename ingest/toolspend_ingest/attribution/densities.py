@@ -179,8 +179,10 @@ def _segments(contexts: Contexts) -> Segments:
         pieces.letter, pieces.tool, pieces.chars, pieces.extra_bytes, pieces.weight, pieces.digits, pieces.medium,
         pieces.is_server,
     )  # fmt: skip
-    searches = [code for code, tool in enumerate(contexts.inputs.tools) if tool.startswith(_TOOL_SEARCHES)]
-    found.form[(found.form == SERVER_DEFINITION) & np.isin(found.tool, searches)] = TOOL_SEARCH
+    of_server = np.flatnonzero(found.form == SERVER_DEFINITION)
+    if len(of_server):
+        searches = [code for code, tool in enumerate(contexts.inputs.tools) if tool.startswith(_TOOL_SEARCHES)]
+        found.form[of_server[np.isin(found.tool[of_server], searches)]] = TOOL_SEARCH
     return found
 
 

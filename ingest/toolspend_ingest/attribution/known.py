@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, densities, totals
+from .carries import Carry, tokens_of_last
 from .contexts import Contexts, read_contexts
 from .densities import is_output_part, is_settled, last_equation
 from .growth import (
@@ -52,7 +53,8 @@ class Known:
     total: CallTotals
     offered: DefinitionTotals
     columns: CallColumns
-    """Of the calls, as they are stored."""
+    """Of the calls, as `tool_calls` has them."""
+    carry: Carry
     asked_by: npt.NDArray[np.object_]
     """The request of each call, by name; or None."""
     count: int
@@ -89,7 +91,9 @@ class Step(NamedTuple):
     billed: Ints
     first_new: int
     changed: Ints
-    """Places of the calls whose rows say something else now."""
+    """Places of the calls whose rows are to say something else."""
+    was_carried: int
+    """The requests that the session's carry had before."""
     savings: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]
     """The compressions and the selections whose rows say something else now."""
 
@@ -130,6 +134,7 @@ def keep(
         total,
         definitions(ledger),
         columns,
+        Carry(0, 0, np.full(len(inputs.calls), UNKNOWN)),
         np.array([*names, None], dtype=np.object_)[inputs.calls.p],
         len(prompts),
         int(prompts.started_us.max()),
@@ -164,7 +169,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         read_items([(p, each.delta) for p, each in said], tools, ids, may_copy=True),
         read_items([(p, each.output) for p, each in said], tools, ids, may_copy=False),
     )
-    calls, asked_by, stored = _merge(known, growth, place_of, tools, ids)
+    calls, asked_by, stored, carry = _merge(known, growth, place_of, tools, ids)
     inputs = together(
         before, prompts, items, calls, (tools, ids),
         pa.concat_tables([before.names, names_of(growth.requests, before.names.schema)]),
@@ -179,9 +184,11 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
     ledger = keep_ledger(_only(contexts, new), shares, known.booked, first_new)
     total = known.total.plus(totals(ledger))
     columns = account(contexts, total)
+    grown = carry.grown(ledger, first_new)
     is_changed = np.zeros(len(calls), dtype=np.bool_)
-    for now, was in zip(columns[1:], stored[1:], strict=True):
+    for now, was in zip(columns[1:], grown.after(stored, carry)[1:], strict=True):
         is_changed |= now != was
+    carried = np.where(is_changed, tokens_of_last(ledger, contexts.pieces.calls), carry.tokens)
     offered = known.offered.plus(definitions(ledger))
     chosen = [(0, 0, row.offered_chars, row.avoided_chars, row.trace_id, row.span_id) for row in growth.selections]
     savings = known.savings._replace(selections=[*known.savings.selections, *chosen])
@@ -203,6 +210,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         total,
         offered,
         columns,
+        grown._replace(tokens=carried),
         asked_by,
         known.count + len(new),
         int(prompts.started_us[-1]) if len(new) else known.last_us,
@@ -216,7 +224,8 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         _prices(inputs, models, new, known.prices),
         savings,
     )
-    return Step(kept, contexts, shares, ledger, pairs, billed, first_new, np.flatnonzero(is_changed), changes)
+    changed = np.flatnonzero(is_changed)
+    return Step(kept, contexts, shares, ledger, pairs, billed, first_new, changed, carry.requests, changes)
 
 
 def _check(known: Known, growth: Growth) -> None:
@@ -260,13 +269,15 @@ def _check_contexts(known: Known, contexts: Contexts, new: Ints) -> None:
 
 def _merge(
     known: Known, growth: Growth, place_of: Mapping[str, int], tools: Texts, ids: Texts
-) -> tuple[Calls, npt.NDArray[np.object_], CallColumns]:
-    """All calls of the session, those of the growth last; their requests; and what is stored of them."""
+) -> tuple[Calls, npt.NDArray[np.object_], CallColumns, Carry]:
+    """All calls of the session, those of the growth last; their requests; what is stored of them; what they carry."""
     calls = known.contexts.inputs.calls
     more = read_calls(growth.calls, place_of, known.described.union(growth.evidence), tools, ids)
     if (more.id < 0).any() or len(set(more.id.tolist())) < len(more):
         raise NotAlone("a call has no id of its own")
-    is_kept = np.isin(calls.id, more.id, invert=True)
+    is_new = np.zeros(len(ids.texts) + 1, dtype=np.bool_)
+    is_new[more.id] = True
+    is_kept = ~is_new[calls.id]
     named = np.array([call.request_id for call in growth.calls], dtype=np.object_)
     if not known.silent.isdisjoint([*known.asked_by[~is_kept], *named]):
         raise NotAlone("a call says what an earlier output was made of")
@@ -276,7 +287,8 @@ def _merge(
     merged = Calls(*(np.concatenate([getattr(calls, name)[is_kept], getattr(more, name)]) for name in Calls.__slots__))
     null = np.full(len(more), UNKNOWN)
     stored = CallColumns(*(np.concatenate([column[is_kept], null]) for column in known.columns))
-    return merged, np.concatenate([known.asked_by[is_kept], named]), stored
+    carry = known.carry._replace(tokens=np.concatenate([known.carry.tokens[is_kept], null]))
+    return merged, np.concatenate([known.asked_by[is_kept], named]), stored, carry
 
 
 def _only(contexts: Contexts, rows: Ints) -> Contexts:
@@ -316,7 +328,9 @@ def _prices(
 
 def _is_cut(lineage: Lineage, rows: Ints) -> Flags:
     base = lineage.base[rows]
-    found: Flags = (base >= 0) & ~np.isin(base, rows)
+    is_kept = np.zeros(len(lineage.base) + 1, dtype=np.bool_)
+    is_kept[rows] = True
+    found: Flags = (base >= 0) & ~is_kept[base]
     return found
 
 

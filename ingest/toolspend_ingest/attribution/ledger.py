@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import before, running, split, sums
+from .arrays import before, run_starts, running, split, sums
 from .contexts import Contexts
 from .costs import costs_nano, is_priced
 from .inputs import SEARCH
@@ -156,7 +156,7 @@ def _lay_out(
     message_counts = np.bincount(owner[begins], minlength=len(listed))
     length = 2 + counts + message_counts + tail_counts
     start = before(length)
-    is_start = np.diff(owner, prepend=-1) != 0
+    is_start = run_starts(owner)
     within = running(np.ones(len(element), dtype=np.int64) + begins, is_start)
     at = start[owner] + within
     total = int(length.sum())
@@ -188,7 +188,7 @@ def _lay_out(
         place = (
             last[tail_owner]
             - tail_counts[tail_owner]
-            + running(np.ones(len(tails), dtype=np.int64), np.diff(tail_owner, prepend=-1) != 0)
+            + running(np.ones(len(tails), dtype=np.int64), run_starts(tail_owner))
             - 1
         )
         guessed = shares.densities.expected(tails, shares.densities.group_of[listed[tail_owner]])
@@ -284,7 +284,7 @@ def _owners(kind: Ints, tool: Ints, version: Ints) -> tuple[Ints, Owners]:
 
 def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
     """Within a request and rate these follow one another, and those of the prompt come after them."""
-    is_start = np.diff(loose.p * len(m.RATES) + loose.rate, prepend=-1) != 0
+    is_start = run_starts(loose.p * len(m.RATES) + loose.rate)
     ends = running(loose.tokens, is_start)
     price = prices[loose.p, loose.rate]
     cost = costs_nano(ends, price) - costs_nano(ends - loose.tokens, price)
@@ -294,7 +294,7 @@ def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
 
 def _prompt_entries(parts: Parts, owner: Ints, loose: _Loose, prices: Ints, prompts: int) -> list[Entries]:
     counts = np.bincount(parts.prompt, minlength=len(parts.rows))
-    starts = np.diff(parts.prompt, prepend=-1) != 0
+    starts = run_starts(parts.prompt)
     tokens = split(parts.size, starts, parts.billed.sum(axis=1)[counts > 0])
     tokens[parts.size == 0] = 0
     last = running(tokens, starts)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import before, running, spans, sums
+from .arrays import before, run_starts, running, spans, sums
 from .contexts import Contexts
 from .model import MICRO, D, Flags, Floats, Ints, K, R, S
 from .shares import Shares
@@ -235,7 +235,7 @@ def _elements(contexts: Contexts, shares: Shares, rows: Ints, billed: Ints, has_
     size = shares.elements[source]
     inside = size + np.where(contexts.is_message_start[source], shares.message[rows][pair], 0)
     length = contexts.length[rows]
-    ends = running(inside, np.diff(pair, prepend=-1) != 0) + shares.hidden[rows][pair]
+    ends = running(inside, run_starts(pair)) + shares.hidden[rows][pair]
     whole = shares.hidden[rows] + sums(inside, pair, len(rows)) + shares.residual[rows]
     # The bill of several passes is not the size of a prompt.
     scale: Floats = np.where(has_passes[rows], 1 / MICRO, billed[rows].sum(axis=1) / np.maximum(whole, 1))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import lean, split
+from .arrays import lean, run_starts, split
 from .contexts import Contexts
 from .densities import Densities, is_output_part, output_segments, segments, slack
 from .identities import owners
@@ -44,7 +44,7 @@ def share_outputs(contexts: Contexts, densities: Densities) -> OutputShares:
     p, letter = output.p[part], output.kind[part]
     written = output_segments(contexts, part)
     size = np.maximum(densities.of(written, densities.group_of[p]), 1)
-    starts = np.diff(p, prepend=-1) != 0
+    starts = run_starts(p)
     size = lean(size, slack(written), starts, rest[p[starts]] * m.MICRO)
     counts = np.bincount(p, minlength=len(prompts))
     kind, tool = owners(letter, output.tool[part], pieces.call_of_output[part], pieces.tool_of_call)
@@ -82,7 +82,7 @@ def _asked(contexts: Contexts, densities: Densities, bare: np.ndarray, rest: Int
     chars = np.maximum(calls.argument_chars[found], 0)
     some = segments(zeros + C, calls.tool[found], chars, zeros, zeros, zeros, zeros, zeros > 0)
     size = densities.of(some, densities.group_of[p])
-    starts = np.diff(p, prepend=-1) != 0
+    starts = run_starts(p)
     tokens = split(np.maximum(size, 1), starts, rest[p[starts]])
     kind, basis = zeros + m.USE, zeros + m.INFERRED
     return OutputShares(p, kind, calls.tool[found], pieces.calls[found], basis, tokens)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from . import model as m
-from .arrays import running, spans, split, sums
+from .arrays import run_starts, running, spans, split, sums
 from .contexts import Contexts
 from .densities import Densities, slack
 from .model import IS_WRITTEN, MICRO, C, D, Flags, Ints, R, T
@@ -65,7 +65,7 @@ def in_passes(parts: Parts, tails: Ints, guessed: Ints, server_results: Ints) ->
     read, rest = np.divmod(parts.billed[:, rate("cache_read")] - (passes - 1) * written, passes)
     is_cached = (explained > 0) & (passes > 1) & (rest == 0) & (read >= 0) & (read + written > 0)
     is_cached &= (parts.billed >= 0).all(axis=1)
-    runs = np.diff(parts.prompt, prepend=-1) != 0
+    runs = run_starts(parts.prompt)
     # A breakpoint lies at the end of a block: the rest of the prompt is that of the nearest end.
     rest = np.where(is_cached, explained - (read + written) * m.MICRO, 0)
     after = explained[parts.prompt] - running(once, runs)
@@ -80,7 +80,7 @@ def in_passes(parts: Parts, tails: Ints, guessed: Ints, server_results: Ints) ->
 
     size = once * passes[parts.prompt]
     left = total * m.MICRO - sums(size, parts.prompt, count)
-    heads = np.diff(of_tail, prepend=-1) != 0
+    heads = run_starts(of_tail)
     exact = split(np.maximum(guessed, 1), heads, np.maximum(left, 0)[of_tail[heads]])
     size[tails] = np.where(left[of_tail] > 0, exact, guessed)
 

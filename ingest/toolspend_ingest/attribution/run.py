@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -13,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..arrow import registered
-from ..rows import LlmRequest, ToolCall
-from ..writing import insert_rows
+from ..rows import Evidence, LlmRequest, ToolCall
+from ..writing import Together, insert_rows
 from . import model as m
 from .breaks import Breaks, find_breaks
 from .calls import UNKNOWN, CallColumns, CallTotals, account, definitions, densities, totals
@@ -23,7 +24,7 @@ from .contexts import Contexts, read_contexts
 from .densities import is_settled
 from .growth import Growth
 from .inputs import read
-from .known import Step, can_go_on, go_on, keep
+from .known import Known, Step, can_go_on, go_on, keep
 from .ledger import Ledger, keep_ledger
 from .losses import suspects
 from .memory import Memory
@@ -34,6 +35,10 @@ from .shares import share
 _MOST_ALONE: Final = 4
 _MOST_NANO: Final = 10**18
 """What the columns of dollars cannot hold any more."""
+_FEW: Final = 3
+"""So few calls are changed one by one: a registered table takes as long as three statements."""
+_MOST_IN_LISTS: Final = 100
+"""Rows of the ledger that lists write in half the time of a table of Arrow's."""
 _REQUESTS_PER_BATCH: Final = 10_000
 """Bounds the memory: some 40 KB a request of 50 pieces."""
 
@@ -59,7 +64,7 @@ def attribute_sessions(
 
     Runs within the transaction that is open on `con`. The result depends on the rows of the sessions alone. A session
     that is known, and of which `growths` says what it got since, is only added to where that comes to the same. The
-    requests and calls of `growths` are inserted here, so that those of a session that goes on are written once.
+    requests, evidence and calls of `growths` are inserted here: with what is found of them, and in one statement.
     """
     memory = Memory(0) if memory is None else memory
     sessions = [each for each in sorted(set(session_ids)) if not _goes_on(con, each, memory, growths.get(each))]
@@ -67,6 +72,7 @@ def attribute_sessions(
         return
     con.execute(query("delete_ledger"), {"sessions": sessions})
     con.execute(query("delete_breaks"), {"sessions": sessions})
+    con.execute(query("delete_carries"), {"sessions": sessions})
     for some in _batches(con, sessions, is_kept=memory.limit > 0):
         con.execute(query("create_prompts"), {"sessions": some})
         contexts = read_contexts(read(con, query, some))
@@ -92,6 +98,7 @@ def _goes_on(con: duckdb.DuckDBPyConnection, session: str, memory: Memory, growt
         step = None
     if step is None:
         insert_rows(con, LlmRequest, growth.requests)
+        insert_rows(con, Evidence, list(growth.evidence.values()))
         insert_rows(con, ToolCall, growth.calls)
         return False
     _write_step(con, session, growth, step)
@@ -123,21 +130,26 @@ def _batches(con: duckdb.DuckDBPyConnection, sessions: Sequence[str], *, is_kept
 def _write_step(con: duckdb.DuckDBPyConnection, session: str, growth: Growth, step: Step) -> None:
     """Adds what is new, and changes what has grown."""
     ledger, contexts = step.ledger, step.contexts
-    inputs, columns = contexts.inputs, step.known.columns
-    if len(ledger.rows.p):
+    inputs = contexts.inputs
+    together = Together(con)
+    if len(growth.requests) == 1 and 0 < len(ledger.rows.p) <= _MOST_IN_LISTS:
+        together.change(query("insert_ledger"), _in_lists(ledger, growth.requests[0]))
+    elif len(ledger.rows.p):
         _write_ledger(con, ledger)
     new = slice(step.first_new, None)
     is_known = ledger.is_priced[new] & inputs.prompts.is_billed[new]
     costs = {"cost_usd": _dollars(ledger.cost[new], is_known).to_pylist()}
-    insert_rows(con, LlmRequest, growth.requests, {**costs, "is_priced": ledger.is_priced[new].tolist()})
+    together.insert(LlmRequest, growth.requests, {**costs, "is_priced": ledger.is_priced[new].tolist()})
+    together.insert(Evidence, list(growth.evidence.values()))
     first_new = len(inputs.calls) - len(growth.calls)
-    said = _columns(columns, np.arange(first_new, len(inputs.calls))).drop_columns("row_id")
-    insert_rows(con, ToolCall, growth.calls, said.to_pydict())
-    grown = step.changed[step.changed < first_new]
-    if len(grown):
-        ids = pa.array([inputs.ids[id_] for id_ in inputs.calls.id[grown].tolist()], pa.string())
-        table = _columns(columns, grown).append_column("tool_call_id", ids)
-        _apply(con, "set_costs_of_calls", {"session": session}, attributed_calls=table)
+    said = _held(step.known, np.arange(first_new, len(inputs.calls)))
+    together.insert(ToolCall, growth.calls, said.to_pydict())
+    _change_calls(together, session, step, step.changed[step.changed < first_new])
+    carry = step.known.carry
+    if carry.requests > step.was_carried:
+        name = "update_carry" if step.was_carried else "insert_carry"
+        together.change(query(name), [carry.requests, carry.usd, session])
+    together.run()
     saved, chosen = step.savings
     if saved:
         table = _named(saved, CompressionRow._fields)
@@ -167,6 +179,29 @@ def _columns(columns: CallColumns, places: m.Ints) -> pa.Table:
     return pa.table({**tokens, "cost_usd": _dollars(cost, cost != UNKNOWN)})
 
 
+def _change_calls(together: Together, session: str, step: Step, places: m.Ints) -> None:
+    """Changes the rows of calls that came to something else than the session's carry says."""
+    if not len(places):
+        return
+    inputs = step.contexts.inputs
+    table, started_us = _held(step.known, places), inputs.calls.started_us[places]
+    ids = [inputs.ids[id_] for id_ in inputs.calls.id[places].tolist()]
+    if len(places) <= _FEW:
+        for row, id_, us in zip(table.to_pylist(), ids, started_us.tolist(), strict=True):
+            together.change(query("set_cost_of_call"), [*row.values(), session, id_, us])
+    else:
+        params = {"session": session, "first": int(started_us.min()), "last": int(started_us.max())}
+        table = table.append_column("tool_call_id", pa.array(ids, pa.string()))
+        _apply(together.con, "set_costs_of_calls", params, attributed_calls=table)
+
+
+def _held(known: Known, places: m.Ints) -> pa.Table:
+    """What the rows of some calls have to hold, beside what the session's carry adds to them."""
+    columns, tokens = known.carry.rows(known.columns)
+    carried = pa.array(tokens[places], mask=tokens[places] == UNKNOWN)
+    return _columns(columns, places).drop_columns("row_id").append_column("carried_tokens", carried)
+
+
 def _write_ledger(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     inputs, rows, owners = ledger.contexts.inputs, ledger.rows, ledger.owners
     names = zip(inputs.names.column_names, inputs.names.columns, strict=True)
@@ -183,6 +218,28 @@ def _write_ledger(con: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     }
     # In the order of the table's columns: a third less time than a registered table takes by name.
     con.from_arrow(pa.table(table)).insert_into("context_ledger")
+
+
+def _in_lists(ledger: Ledger, request: LlmRequest) -> list[Any]:
+    """The rows of one request, for `insert_ledger`."""
+    inputs, rows, owners = ledger.contexts.inputs, ledger.rows, ledger.owners
+
+    def texts(codes: m.Ints, values: Sequence[str]) -> list[str | None]:
+        listed: list[int] = codes.tolist()
+        return [values[code] if code >= 0 else None for code in listed]
+
+    costs = [Decimal(nano).scaleb(-9) if abs(nano) < _MOST_NANO else None for nano in rows.cost.tolist()]
+    return [
+        *(getattr(request, name) for name in inputs.names.column_names),
+        texts(owners.kind[rows.owner], m.KINDS),
+        texts(owners.tool[rows.owner], inputs.tools),
+        texts(owners.version[rows.owner], inputs.ids),
+        rows.is_first.tolist(),
+        texts(rows.rate, m.RATES),
+        rows.tokens.tolist(),
+        costs if ledger.is_priced[rows.p[0]] else [None] * len(costs),
+        texts(rows.basis, m.BASES),
+    ]
 
 
 def _write(

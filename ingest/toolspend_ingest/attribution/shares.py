@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import model as m
-from .arrays import lean, running, spans, split, sums
+from .arrays import lean, run_starts, running, spans, split, sums
 from .contexts import Contexts
 from .densities import REQUEST, Densities, has_tools, learn, slack
 from .model import IS_WRITTEN, MICRO, Flags, Ints, K, R, T, U
@@ -178,7 +178,7 @@ class _Sharing:
         of, letter = owner[new], letter[new]
         part, totals, counts = self._parts(rows, of, letter, expected, rest, wanted)
         order = np.lexsort((np.arange(len(new)), part))
-        starts = np.diff(part[order], prepend=-1) != 0
+        starts = run_starts(part[order])
         shared = np.empty(len(new), dtype=np.int64)
         ends = totals[part[order][starts]]
         leaning = lean(expected[order], slack(densities.pieces.take(piece[new[order]])), starts, ends)
@@ -337,7 +337,7 @@ class _Sharing:
         place, owner = contexts.elements(rows)
         piece = contexts.pool[place]
         letter = contexts.pieces.letter[piece]
-        is_start = np.diff(owner, prepend=-1) != 0
+        is_start = run_starts(owner)
         is_result = (letter == R) & ~contexts.pieces.is_server[piece] & (sizes[place] > 0)
         is_old = is_result & (running(is_result.astype(np.int64), is_start) <= prompts.cleared_uses[rows][owner])
         spoken = np.full(len(rows), -1, dtype=np.int64)
@@ -347,7 +347,7 @@ class _Sharing:
             out = np.flatnonzero(is_out)
             held = sums(sizes[place[out]], owner[out], len(rows))
             left = np.maximum(held - prompts.cleared[rows, column] * MICRO, 0)
-            starts = np.diff(owner[out], prepend=-1) != 0
+            starts = run_starts(owner[out])
             # What stays of a result is its frame and a note, however long it was.
             stays = np.minimum(sizes[place[out]], _NOTE)
             sizes[place[out]] = split(stays, starts, left[owner[out][starts]])

@@ -74,7 +74,7 @@ comment on column context_evidence.cache_marks is 'JSON array of [index, ttl]: s
 comment on column context_evidence.output is 'JSON array of the response''s segments.';
 comment on column context_evidence.applied_edits is 'JSON array of what the provider took out of the prompt, as its response says.';
 
-comment on table tool_calls is 'One row per tool execution, or per call that a response asked for where no span of its run exists.';
+comment on view tool_calls is 'One row per tool execution, or per call that a response asked for where no span of its run exists.';
 comment on column tool_calls.span_id is 'Span id of the run; null where only the response and its result are known.';
 comment on column tool_calls.trace_id is 'Trace it belongs to.';
 comment on column tool_calls.session_id is 'Session it belongs to.';

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from attributed import TableRow, attributed, emptied, put_rows, rows_of
-from conversations import Compression, Conversation, Selection, bill, definition, result, use
+from conversations import PRICES, Compression, Conversation, Selection, bill, definition, result, use
 from grown import growth_of, loads, put_rest
 from toolspend_ingest.attribution import densities, run
 from toolspend_ingest.attribution.memory import Memory
 
 KNOWN = 18
 """Requests before those that are looked at: the next at which densities are learned again is the 22nd."""
+CACHE_READ_USD = Decimal(PRICES["cache_read"]) / 10**15
 TABLES = ("context_ledger", "llm_requests", "tool_calls", "cache_breaks", "tool_selections", "compressions")
 
 
@@ -74,6 +76,34 @@ def begun(turns: int = KNOWN) -> Talk:
 def test_requests_that_go_on_are_attributed_alone() -> None:
     """All but the one with which densities are due to be learned again."""
     assert steps(begun(KNOWN + 7)) == [1, 1, 1, 0, 1, 1, 1]
+
+
+def test_a_call_that_is_only_sent_again_costs_more_while_its_row_stays() -> None:
+    """What each token was billed is kept once for the session, and `tool_calls` has it in the cost of every call."""
+    con, memory = emptied(), Memory()
+    parts = loads(rows_of(begun(KNOWN + 3).session), KNOWN)
+    put_rows(con, parts[0])
+    run.attribute_sessions(con, ["s"], memory)
+    seen = []
+    for part in parts[1:]:
+        put_rest(con, part)
+        run.attribute_sessions(con, ["s"], memory, {"s": growth_of(part)})
+        seen.append(
+            [
+                con.execute(sql).fetchone()
+                for sql in (
+                    "select * from seen_calls where tool_call_id = 'c3'",
+                    "select times_sent, cost_usd, result_tokens from tool_calls where tool_call_id = 'c3'",
+                    "select requests, usd_per_token from session_carries",
+                )
+            ]
+        )
+    assert memory.steps == 3
+    (first, one, _), (second, two, _), (third, three, carry) = seen
+    assert first == second == third
+    assert [two[0] - one[0], three[0] - two[0]] == [1, 1]
+    assert two[1] - one[1] == three[1] - two[1] > one[2] * CACHE_READ_USD
+    assert carry == (3, 3 * CACHE_READ_USD)
 
 
 def test_no_request_is_attributed_alone_before_densities_settle() -> None:

@@ -226,7 +226,7 @@ def test_nothing_temporary_is_left() -> None:
     for _ in range(2):
         con.execute("delete from llm_requests")
         con.execute("delete from context_evidence")
-        con.execute("delete from tool_calls")
+        con.execute("delete from seen_calls")
         put(con, conversation("one"))
         run.attribute_sessions(con, ["one"])
     assert con.execute("select count(*) from duckdb_tables() where temporary").fetchone() == (0,)

@@ -6,13 +6,13 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evidence_said import apart
+from relations import derived, tables
 from simulator import Simulated
 from toolspend import attributes as at
 from toolspend_ingest import Store
@@ -20,11 +20,9 @@ from toolspend_ingest.decode import decode
 from toolspend_ingest.spans import SpanBatch, SpanRow
 
 Simulate = Callable[[str, int], Simulated]
-Rows = dict[str, list[tuple[Any, ...]]]
 SHAPES = ("cached", "edited", "forked", "multi_model", "resumed", "web_search")
 SEED = 5
 CONSERVED = (Path(__file__).parents[2] / "conservation.sql").read_text(encoding="utf-8")
-NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
 LOST_SHARE = 0.05
 MOVED_POINTS = 2.0
 """How far a tool's share of the bill may move on average, in percent of the bill."""
@@ -38,7 +36,7 @@ def emptied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], S
 
         def empty() -> Store:
             cursor = store.cursor()
-            for table in tables(store):
+            for table in tables(cursor):
                 cursor.execute(f"delete from {table}")
             return store
 
@@ -52,18 +50,6 @@ def spans_of(session: Simulated) -> list[SpanRow]:
 def load(store: Store, batches: Sequence[Sequence[SpanRow]]) -> None:
     for number, batch in enumerate(batches):
         store.append(SpanBatch(batch), f"{number}", "test", None)
-
-
-def tables(store: Store) -> list[str]:
-    """The spans and every table that follows from them."""
-    found = store.cursor().execute("select table_name from duckdb_tables() where not temporary").fetchall()
-    return sorted({row[0] for row in found} - NOT_DERIVED)
-
-
-def derived(store: Store) -> Rows:
-    """All rows of all those tables, in an order of their own."""
-    cursor = store.cursor()
-    return {table: cursor.execute(f"select * from {table} order by all").fetchall() for table in tables(store)}
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from relations import Rows, derived, tables
 from toolspend_ingest import Store, ingest
 from transcript_lines import Transcript, text, usage, use
-
-NOT_DERIVED = {"prices", "ingest_log", "source_positions", "store_facts", "migrations"}
 
 
 def busy_session() -> Transcript:
@@ -69,25 +67,13 @@ def store(folder: Path) -> Iterator[Store]:
         yield opened
 
 
-def tables(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of the spans and of what follows from them."""
-    cursor = store.cursor()
-    names = cursor.execute("select table_name from duckdb_tables() where not temporary order by 1").fetchall()
-    return {
-        name: cursor.execute(f"select * from {name} order by all").fetchall()
-        for (name,) in names
-        if name not in NOT_DERIVED
-    }
-
-
 def empty(store: Store) -> None:
     cursor = store.cursor()
-    for (name,) in cursor.execute("select table_name from duckdb_tables() where not temporary").fetchall():
-        if name not in NOT_DERIVED - {"source_positions", "ingest_log"}:
-            cursor.execute(f"delete from {name}")
+    for name in [*tables(cursor), "source_positions", "ingest_log"]:
+        cursor.execute(f"delete from {name}")
 
 
-def read_in_parts(store: Store, path: Path, cuts: list[int]) -> tuple[dict[str, list[tuple[Any, ...]]], int]:
+def read_in_parts(store: Store, path: Path, cuts: list[int]) -> tuple[Rows, int]:
     """The tables of an emptied store after the file was read at each of these lengths, and how much was refused."""
     empty(store)
     path.unlink(missing_ok=True)
@@ -96,7 +82,7 @@ def read_in_parts(store: Store, path: Path, cuts: list[int]) -> tuple[dict[str, 
         with path.open("ab") as file:
             file.write(DATA[first:last])
         refused += ingest(store, [path]).refused
-    return tables(store), refused
+    return derived(store), refused
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,4 +116,4 @@ def test_reading_again_loads_nothing(store: Store, folder: Path) -> None:
     copy.write_bytes(DATA)
     again = ingest(store, [path, copy])
     assert (again.spans, again.duplicates, again.refused) == (0, 0, 0)
-    assert tables(store) == before
+    assert derived(store) == before

@@ -28,7 +28,7 @@ select
     if(tool_calls.argument_chars is null, null, greatest(least(tool_calls.argument_chars, 33554432), 0)) as argument_chars,
     if(tool_calls.result_chars is null, null, greatest(least(tool_calls.result_chars, 33554432), 0)) as result_chars,
     if(tool_calls.raw_result_chars is null, null, greatest(least(tool_calls.raw_result_chars, 1000000000000), 0)) as raw_result_chars
-from tool_calls
+from seen_calls as tool_calls
 inner join numbers on tool_calls.session_id = numbers.session_id
 left join prompts on tool_calls.session_id = prompts.session_id and tool_calls.request_id = prompts.request_id
 where tool_calls.session_id in (select unnest($sessions))

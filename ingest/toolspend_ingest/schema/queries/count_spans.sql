@@ -3,6 +3,5 @@ select
     trace_id,
     count(*) as spans
 from spans
-where trace_id in (select unnest(cast(? as varchar[])))
+where trace_id in ?
 group by trace_id
-order by trace_id

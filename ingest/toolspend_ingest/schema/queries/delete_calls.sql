@@ -1,3 +1,3 @@
--- One row per tool call of a session goes, that comes back changed or told by a span.
-delete from tool_calls
-where session_id = ? and tool_call_id in ?
+-- One row per tool call of a session goes, that comes back changed or told by a span; the times bound the search.
+delete from seen_calls
+where session_id = ? and tool_call_id in ? and started_at between ? and ?

@@ -2,7 +2,7 @@
 with derived as (
     select trace_id, session_id from llm_requests
     union all
-    select trace_id, session_id from tool_calls
+    select trace_id, session_id from seen_calls
     union all
     select trace_id, session_id from tool_batches
 )

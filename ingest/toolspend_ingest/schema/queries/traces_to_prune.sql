@@ -8,7 +8,7 @@ with traces as (
 links as (
     select trace_id, session_id from llm_requests
     union
-    select trace_id, session_id from tool_calls
+    select trace_id, session_id from seen_calls
     union
     select trace_id, session_id from tool_batches
     union

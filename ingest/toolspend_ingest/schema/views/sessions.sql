@@ -33,7 +33,7 @@ with work as (
         null as cost_usd,
         0 as priced_requests,
         0 as usage_known_requests
-    from tool_calls
+    from seen_calls
 )
 
 select

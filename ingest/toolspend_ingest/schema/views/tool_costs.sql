@@ -35,7 +35,7 @@ runs as (
         count(*) filter (where status = 'error') as errors,
         percentile_cont(0.5) within group (order by duration_ms) filter (where status <> 'error') as p50_ms,
         percentile_cont(0.95) within group (order by duration_ms) filter (where status <> 'error') as p95_ms
-    from tool_calls
+    from seen_calls
     group by tool
 )
 
