@@ -19,7 +19,8 @@ class Responses:
     """The responses of all requests, and maybe some whose requests are gone."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        self._numbers = np.unique(con.execute(schema.query("numbers_of_responses")).fetchnumpy()["number"])
+        table = con.sql(schema.query("numbers_of_responses")).to_arrow_table()
+        self._numbers = np.unique(table["number"].to_numpy())
         self._loose: set[int] = set()
 
     def __len__(self) -> int:
