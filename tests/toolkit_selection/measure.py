@@ -120,7 +120,11 @@ def main() -> None:
     chosen = [(task, registry.get_tools_for_task(query=task.text)) for task in every]
     for is_unsure in (True, False):
         recalls = [task.recall(names(tools)) for task, tools in chosen if tools.is_unsure is is_unsure]
-        print(f"- {'unsure' if is_unsure else 'sure'}: {len(recalls)} tasks, recall {statistics.fmean(recalls):.2f}")
+        lacking = sum(recall < 1 for recall in recalls)
+        print(
+            f"- {'unsure' if is_unsure else 'sure'}: {len(recalls)} tasks, recall {statistics.fmean(recalls):.2f}; "
+            f"{lacking} lack a tool"
+        )
 
 
 if __name__ == "__main__":

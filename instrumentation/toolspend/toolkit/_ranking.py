@@ -34,16 +34,26 @@ _SATURATION: Final = 1.5
 _LENGTH: Final = 0.75
 _EMBEDDED_CHARS: Final = 200
 _REMEMBERED_TERMS: Final = 2_000
-_SURE: Final = 0.35
+_NEAR: Final = 0.55
+_NEAR_OF_VECTORS: Final = 0.4
+_NEARER: Final = 0.25
 _WRITES: Final = frozenset({"create", "delete", "update", "block", "send", "upload"})
 _READS: Final = frozenset({"read", "list", "search"})
 
 
 class Ranked(NamedTuple):
-    """Positions of tools, the best first, and whether little of the task's text was recognised."""
+    """Positions of tools, the best first, and how well each of these fits, the best at 1.
+
+    `near` is how well a tool fits that may as well be meant; None where nothing of the text was recognised.
+    """
 
     order: list[int]
-    is_unsure: bool
+    fits: Sequence[float] | Column
+    near: float | None
+
+    def is_unsure(self, kept: int) -> bool:
+        """Whether a tool that the task needs may lie beyond the first `kept`."""
+        return self.near is None or (kept < len(self.fits) and float(self.fits[kept]) > self.near)
 
 
 class Ranking:
@@ -80,7 +90,7 @@ class Ranking:
         asked = _words.asked(text)
         scores, possible = self._tools.scores(asked)
         scores += _CATEGORY_WEIGHT * self._categories.scores(asked)[0][self._category_of]
-        is_unsure = not possible or float(scores.max(initial=0.0)) < _SURE * possible
+        recognised = min(1.0, float(scores.max(initial=0.0)) / possible) if possible else 0.0
         # A share of the best, so that a topic decides where words do not. Where nothing does, what suits comes first.
         similar = self._topics @ _topics.shares([asked])[0] + (_UNKNOWN if self._vectors is None else 0)
         scores += _TOPIC_WEIGHT * (float(scores.max(initial=0.0)) or 1.0) * similar
@@ -90,7 +100,11 @@ class Ranking:
         if self._embed is not None and self._vectors is not None:
             scores = _scaled(scores) + _VECTOR_WEIGHT * _scaled(self._vectors @ _unit(self._embed([text]))[0])
         # Rounded, so that a last bit that differs between machines decides no tie.
-        return Ranked(np.argsort(-np.round(scores, 5), kind="stable").tolist(), is_unsure)
+        order = np.argsort(-np.round(scores, 5), kind="stable")
+        fits = (scores[order] / max(float(scores.max(initial=0.0)), 1e-9)).astype(np.float32)
+        # The less was recognised, the sooner the next tool is as near.
+        near = (_NEAR if self._vectors is None else _NEAR_OF_VECTORS) + _NEARER * recognised
+        return Ranked(order.tolist(), fits, near if recognised else None)
 
     def _suited(self, text: str, asked: Sequence[str]) -> Column:
         """Less than 1 where a tool would change what the text only asks about, or only read what it wants changed."""

@@ -162,7 +162,7 @@ class ToolRegistry:
         return Selection(known, left_out=known.left_out, is_unsure=known.is_unsure, find=self.find_tools)
 
     def _chosen(self, tools: Sequence[Tool], category: str | None, max_tools: int, query: str | None) -> Selection:
-        ranked = Ranked(list(range(len(tools))), is_unsure=False) if not query else self._ranked(query)
+        ranked = self._ranked(query) if query else Ranked(list(range(len(tools))), (), 1)
         pinned = [tool for tool in tools if tool.is_pinned]
         chosen: dict[str, Tool] = {}
         has_category = category is None
@@ -177,7 +177,7 @@ class ToolRegistry:
             if len(chosen) + len(wanted) <= max_tools:
                 chosen.update(wanted)
         left_out = [tool for tool in tools if tool.name not in chosen]
-        return Selection(chosen.values(), left_out=left_out, is_unsure=ranked.is_unsure or not has_category)
+        return Selection(chosen.values(), left_out=left_out, is_unsure=ranked.is_unsure(max_tools) or not has_category)
 
     def _with_required(self, tool: Tool) -> list[Tool]:
         """`tool`, and after it what it requires, and what that requires."""
@@ -203,7 +203,7 @@ class ToolRegistry:
     def _ranked(self, query: str) -> Ranked:
         tools = self._current()
         if not tools:
-            return Ranked([], is_unsure=True)
+            return Ranked([], (), None)
         if self._ranking is None:
             self._ranking = Ranking(tools, self._embed)
         # One more success and one more failure than were seen, so that few calls say little.

@@ -13,7 +13,8 @@ FIND_TOOLS: Final = "find_tools"
 class Selection(list[Tool]):
     """The tools to offer for a task, in the order in which they are offered.
 
-    `is_unsure` says that little of the task's text was recognised: offer `find_tools` then, or more tools.
+    `is_unsure` says that a tool which the task needs may have been left out: nothing of the text was recognised, or the
+    next tools fit nearly as well. Offer `find_tools` then, or more tools.
     """
 
     def __init__(

@@ -233,6 +233,14 @@ def test_a_selection_says_when_it_is_unsure() -> None:
     assert ToolRegistry([tool("of", "")]).get_tools_for_task(query="of the").is_unsure
 
 
+def test_a_selection_is_unsure_where_what_it_left_out_fits_as_well() -> None:
+    """The next tool decides: of alike ones any may be meant, and where all of them are offered, none is missed."""
+    registry = ToolRegistry([tool("send_red"), tool("send_blue"), tool("send_green"), tool("plays"), tool("waits")])
+    assert registry.get_tools_for_task(query="send it", max_tools=2).is_unsure
+    assert not registry.get_tools_for_task(query="send it", max_tools=3).is_unsure
+    assert not registry.get_tools_for_task(query="send it", max_tools=5).is_unsure
+
+
 def test_the_model_can_search_the_rest() -> None:
     """`find_tools` names tools with what they do, and what it found is offered after the others from then on."""
     registry = ToolRegistry(shop())
@@ -288,7 +296,7 @@ def test_a_selection_has_one_span(captured: Captured, is_given: bool) -> None:
     registry.get_tools_for_task("mail", query="write to bob")
     assert captured.spans() == []
     toolspend.instrument(registry=registry if is_given else None, export=None)
-    selection = registry.get_tools_for_task("cluster", 1, query="secret words about pods")
+    selection = registry.get_tools_for_task("cluster", 1, query="secret words about a namespace")
     [span] = captured.spans()
     assert span["name"] == "select_tools"
     found = {key.removeprefix("toolspend.selection."): value for key, value in span["attributes"].items()}
