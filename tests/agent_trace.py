@@ -78,6 +78,7 @@ def agent_spans() -> list[Made]:
         at.SELECTION_SELECTED: 2,
         at.SELECTION_OFFERED_CHARS: 350,
         at.SELECTION_AVOIDED_CHARS: 1400,
+        at.SELECTION_IS_UNSURE: True,
     }
     compress = {
         at.OPERATION: at.OPERATION_COMPRESS,

@@ -205,6 +205,7 @@ class ToolSelection:
     selected: int | None = None
     offered_chars: int | None = None
     avoided_chars: int | None = None
+    is_unsure: bool | None = None
 
 
 @dataclass(slots=True)

@@ -220,6 +220,7 @@ def test_the_agents_session_has_these_rows(store: Store, rows: Rows) -> None:
     assert rows("select task_type, candidates, selected, offered_chars, avoided_chars from tool_selections") == [
         {"task_type": "research", "candidates": 9, "selected": 2, "offered_chars": 350, "avoided_chars": 1400}
     ]
+    assert rows("select is_unsure from tool_selections") == [{"is_unsure": True}]
     assert rows("select tool, tool_call_id, strategy, chars_before, chars_after from compressions") == [
         {"tool": "search", "tool_call_id": "call_a", "strategy": "model", "chars_before": 4000, "chars_after": 400}
     ]

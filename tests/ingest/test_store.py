@@ -58,7 +58,8 @@ PROMISED = {
     "tool_batches": "batch_id, session_id, started_at, calls, failed, wall_ms, sequential_ms, speedup",
     "tool_definitions": "tool, tool_version, declared_version, description, input_schema, definition_tokens, "
     "first_seen_at, last_seen_at",
-    "tool_selections": "span_id, session_id, task_type, candidates, selected, offered_tokens, avoided_tokens",
+    "tool_selections": "span_id, session_id, task_type, candidates, selected, is_unsure, offered_tokens, "
+    "avoided_tokens",
     "compressions": "span_id, session_id, tool, tool_call_id, tokens_before, tokens_after, cost_usd, saved_usd",
     "prices": "provider, model, rate, usd_per_mtok, tier_start_tokens, valid_from, valid_to, source",
     "ingest_log": "source, loaded_at, spans, duplicates, refused, reason",

@@ -53,7 +53,7 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
         assert rows("select calls, failed from tool_batches order by started_at") == [
             (2, 0), (2, 0), (3, 2), (1, 0), (1, 1),
         ]  # fmt: skip
-        assert rows("select candidates, selected from tool_selections") == [(7, 4)]
+        assert rows("select candidates, selected, is_unsure from tool_selections") == [(7, 4, False)]
         # What find_tools found is offered from the next turn on.
         assert rows(
             "select tool, count(distinct request_id) from context_ledger where kind = 'tool_definition' "

@@ -165,6 +165,7 @@ comment on column tool_selections.candidates is 'Tools registered.';
 comment on column tool_selections.selected is 'Tools chosen.';
 comment on column tool_selections.offered_chars is 'Characters of the chosen definitions.';
 comment on column tool_selections.avoided_chars is 'Characters of the definitions left out.';
+comment on column tool_selections.is_unsure is 'Whether the registry says that a needed tool may be missing; null where it says neither.';
 comment on column tool_selections.offered_tokens is 'Tokens of the chosen definitions.';
 comment on column tool_selections.avoided_tokens is 'Tokens of the definitions left out.';
 

@@ -258,6 +258,7 @@ def _selection(span: Span) -> ToolSelection:
         selected=span.count(at.SELECTION_SELECTED),
         offered_chars=span.count(at.SELECTION_OFFERED_CHARS),
         avoided_chars=span.count(at.SELECTION_AVOIDED_CHARS),
+        is_unsure=span.flag(at.SELECTION_IS_UNSURE),
     )
 
 
