@@ -172,7 +172,7 @@ def test_calls_of_an_older_store_cost_what_they_did(tmp_path: Path) -> None:
             " values ('t', 's', 'search', now(), 'ok', 3, 0.25)"
         )
         con.execute("comment on table tool_calls is 'One row per tool execution.'")
-        for sql in [schema.migrations()[8].sql, *schema.views().values(), schema.comments()]:
+        for sql in [*(each.sql for each in schema.migrations()[8:]), *schema.views().values(), schema.comments()]:
             con.execute(sql)
         assert con.execute("select times_sent, cost_usd from tool_calls").fetchall() == [(3, Decimal("0.25"))]
         described = con.execute("select comment is not null from duckdb_tables() where table_name = 'seen_calls'")
