@@ -17,8 +17,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from otlp_requests import START, Made, protobuf
 from recorded_messages import DETAILS, FORMS, SECRET, Emitted, Form, as_json, conversation
 from sessions_that_go_on import derived, empty_stores
+from toolspend import attributes as at
 from toolspend_ingest import Store, ingest
 from toolspend_ingest.decode import Decoded, Media, decode
 from toolspend_ingest.retention import Keep, prune
@@ -343,3 +345,85 @@ def test_a_batch_keeps_what_it_can_read(store: Store, rows: Rows) -> None:
     assert [str(each) for each in decoded.refused] == ["trace id has 0 bytes, not 16"]
     store.append(SpanBatch.joined([decoded.spans, read(emitted.all_spans).spans]), "test", "test", None)
     assert rows("select count(*) as n from context_evidence where delta is not null") == [{"n": 3}]
+
+
+def any_value(value: Any) -> dict[str, Any]:
+    """A value as OTLP/JSON has it."""
+    if isinstance(value, dict):
+        return {"kvlistValue": {"values": [{"key": key, "value": any_value(each)} for key, each in value.items()]}}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": list(map(any_value, value))}}
+    return {} if value is None else {"stringValue": value}
+
+
+def evidence_of(store: Store, *records: tuple[str, Any]) -> tuple[Any, ...]:
+    """What is known of the prompt and the output of one request from its records, each a name and a body."""
+    span = Made(1, 2, "chat", {at.OPERATION: "chat", at.INPUT_TOKENS: 90, at.OUTPUT_TOKENS: 9}, scope="")
+    listed = [
+        {"timeUnixNano": str(START + place), "eventName": name, "body": any_value(body), "traceId": span.trace_id,
+         "spanId": span.span_id}
+        for place, (name, body) in enumerate(records)
+    ]  # fmt: skip
+    document = json.dumps({"resourceLogs": [{"scopeLogs": [{"scope": {"version": "1"}, "logRecords": listed}]}]})
+    store.append(decode(document.encode(), "json").spans, "test", "test", None)
+    store.append(decode(protobuf([span]), "protobuf").spans, "test", "test", None)
+    query = "select delta, segments, chars, output from context_evidence"
+    (row,) = store.cursor().execute(query).fetchall()
+    return tuple(_value(each) for each in row)
+
+
+ASKED = {"tool_calls": [{"id": "c1", "function": {"name": "look", "arguments": {"at": "it"}}}]}
+
+
+def test_openllmetrys_tools_are_no_message(store: Store) -> None:
+    """Its anthropic instrumentation sends the definitions as a message of the user's, after all others."""
+    tools = [{"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}]
+    choice = {"message": {"content": None}, "finish_reason": "tool_call", **ASKED}
+    prompt, segments, chars, output = evidence_of(
+        store, ("gen_ai.system.message", {"content": "Be brief."}), ("gen_ai.user.message", {"content": "Look."}),
+        ("gen_ai.user.message", {"content": {"tools": tools}}), ("gen_ai.choice", choice),
+    )  # fmt: skip
+    assert [(each[0], each[2] if len(each) > 2 else None) for each in prompt] == [
+        ("d", "look"),
+        ("s", None),
+        ("u", None),
+    ]
+    assert (segments, chars) == (3, sum(each[1] for each in prompt))
+    assert [each[2:4] for each in output] == [["look", "c1"]]
+
+
+def test_a_result_without_an_id_answers_the_next_call(store: Store) -> None:
+    """OpenLLMetry's openai instrumentation leaves the id out; results come in the order of their calls."""
+    more = {"id": "c2", "function": {"name": "listen", "arguments": {"to": "it"}}}
+    prompt, *_ = evidence_of(
+        store, ("gen_ai.user.message", {"content": "Look."}),
+        ("gen_ai.assistant.message", {"tool_calls": [*ASKED["tool_calls"], more]}),
+        ("gen_ai.tool.message", {"content": "a tree"}), ("gen_ai.tool.message", {"content": "wind"}),
+    )  # fmt: skip
+    assert [each[:4] for each in prompt if each[0] == "r"] == [["r", 6, "look", "c1"], ["r", 4, "listen", "c2"]]
+
+
+def test_a_result_that_is_sent_twice_is_there_once(store: Store) -> None:
+    """The instrumentation of botocore sends the results of a message, and then the message, in Bedrock's own form."""
+    content = [{"text": "a tree"}]
+    use = {"toolUse": {"toolUseId": "c1", "name": "look", "input": {"at": "it"}}}
+    calls = [{"id": "c1", "type": "function", "function": {"name": "look", "arguments": {"at": "it"}}}]
+    prompt, *_ = evidence_of(
+        store, ("gen_ai.user.message", {"content": [{"text": "Look."}]}),
+        ("gen_ai.assistant.message", {"content": [{"text": "Well."}, use], "tool_calls": calls}),
+        ("gen_ai.tool.message", {"id": "c1", "content": content}),
+        ("gen_ai.user.message", {"content": [{"toolResult": {"toolUseId": "c1", "content": content}}]}),
+    )  # fmt: skip
+    assert [each[0] for each in prompt] == ["u", "a", "c", "r"]
+    assert prompt[-1] == ["r", 6, "look", "c1"]
+
+
+def test_a_body_may_be_text(store: Store) -> None:
+    """JSON text of it, as .NET writes, or what was said itself."""
+    prompt, _, _, output = evidence_of(
+        store, ("gen_ai.user.message", "Look at it."), ("gen_ai.assistant.message", json.dumps(ASKED)),
+        ("gen_ai.choice", json.dumps({"message": {"content": "A tree."}, "finish_reason": "stop"})),
+    )  # fmt: skip
+    assert [each[:2] for each in prompt] == [["u", 11], ["c", 15]]
+    assert output == [["a", 7]]
+    assert store.cursor().execute("select stop_reason from llm_requests").fetchall() == [("stop",)]
