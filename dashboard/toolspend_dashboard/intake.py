@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -117,6 +118,10 @@ class Intake:
             yield held
         finally:
             held.release()
+
+    def reading(self) -> AbstractContextManager[None]:
+        """A request is all there, and is read within: those that are read beside it are committed with it."""
+        return self._writer.expecting()
 
     def hold(self, size: int, own: int) -> None:
         """Account for `size` bytes more of a request that holds `own`. Raises Busy where that is too much."""

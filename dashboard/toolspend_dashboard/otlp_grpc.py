@@ -75,7 +75,8 @@ def _export(signal: Signal, intake: Intake, token: str | None, payload: bytes, c
     try:
         with intake.request() as held:
             held.grow(len(payload))
-            taken = intake.take(signal, payload, "protobuf", SOURCE)
+            with intake.reading():
+                taken = intake.take(signal, payload, "protobuf", SOURCE)
             taken.done.result()
     except Busy as error:
         _turn_away(context, str(error), error.retry_after_s)

@@ -58,7 +58,8 @@ def _endpoint(
                 body = await read(request, held)
                 encoding = request.headers.get("content-encoding", "")
                 take = functools.partial(_take, signal, intake, body, encoding, media, held)
-                taken = await anyio.to_thread.run_sync(take, limiter=decoders)
+                with intake.reading():
+                    taken = await anyio.to_thread.run_sync(take, limiter=decoders)
                 await asyncio.wrap_future(taken.done)
         except BodyError as error:
             return _failed(error.status, str(error), media)

@@ -196,3 +196,26 @@ def test_deriving_beside_storing_gives_what_deriving_at_once_gives(writer: Write
             query = f"select * from {table} order by all"
             with writer.store.reading() as cursor:
                 assert cursor.execute(query).fetchall() == other.cursor().execute(query).fetchall(), table
+
+
+def test_requests_that_are_read_at_the_same_time_are_committed_together(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first waits for the second, which is being read as it comes."""
+    monkeypatch.setattr(writing, "GATHER_S", 30)
+    with writer.expecting():
+        first = writer.submit(batch(1), source="otlp-http")
+        with pytest.raises(TimeoutError):
+            first.result(0.2)
+        second = writer.submit(batch(2), source="otlp-http")
+    first.result(10)
+    second.result(10)
+    assert writer.store.cursor().execute("select spans from ingest_log").fetchall() == [(2,)]
+
+
+def test_a_commit_does_not_wait_for_long(writer: Writer) -> None:
+    """A request that takes its time to be read holds up no other, and closing neither."""
+    with writer.expecting():
+        writer.submit(batch(1), source="otlp-http").result(10)
+        writer.submit(batch(2), source="otlp-http")
+        writer.close()
