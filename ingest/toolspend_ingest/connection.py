@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,11 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
 }
+_LOG_MIB: Final = 128
+"""How long the log grows before DuckDB works it into the file, which holds up commits: at its own 16 MiB that is every
+other second of full load, and the last 122,880 rows are written anew each time."""
+_LOG_SHARE: Final = 16
+"""The log takes no more of what the disk has left than one part of so many."""
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -26,7 +32,9 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     try:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
+        log_mib = max(min(_LOG_MIB, (shutil.disk_usage(path.parent).free >> 20) // _LOG_SHARE), 16)
+        config = {**_CONFIG, "checkpoint_threshold": f"{log_mib}MiB"}
+        return duckdb.connect(str(path), read_only=read_only, config=config)
     except duckdb.Error as error:
         text = str(error)
         if "lock on file" in text:

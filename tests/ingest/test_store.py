@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -410,3 +411,14 @@ def test_one_poisonous_span_does_not_cost_its_batch(store: Store) -> None:
     spans = [Made(1, 1, "odd\0name", odd), Made(1, 2, "good")]
     assert store.append(decode(json_text(spans).encode(), "json").spans, "a", "a", 1).spans == 2
     assert store.cursor().execute("select count(*) from spans").fetchone() == (2,)
+
+
+@pytest.mark.parametrize(("free_mib", "expected"), [(100_000, "128.0 MiB"), (1_024, "64.0 MiB"), (48, "16.0 MiB")])
+def test_the_log_grows_no_longer_than_the_disk_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_mib: int, expected: str
+) -> None:
+    """A long one costs less; where there is little room, it is worked into the file early."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=free_mib << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        assert store.cursor().execute("select current_setting('checkpoint_threshold')").fetchall() == [(expected,)]
