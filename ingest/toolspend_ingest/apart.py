@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Final, cast
 import duckdb
 import pyarrow as pa
 
-from .derivation import Steps
+from .derivation import Here, Steps
 from .errors import NotDerived
 from .news import News
 from .pipes import Pipe
@@ -32,7 +32,7 @@ _log = logging.getLogger("toolspend")
 
 
 class Apart:
-    """Derives in a child, which is started when it is first needed, and again where it died."""
+    """Derives in a child, which is started again where it died; here, where there can be none."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -41,6 +41,7 @@ class Apart:
         self._must_forget = threading.Event()
         self._steps = Steps()
         self._knows_any = False
+        self._here: Here | None = None
         self._failure: str | None = None
 
     @property
@@ -53,9 +54,20 @@ class Apart:
         """The child's process id; None where there is none."""
         return self._child.pid if self._child is not None else None
 
+    def start(self) -> None:
+        """Start the child now, as that takes a second; what goes wrong shows when it is needed."""
+        with contextlib.suppress(OSError):
+            self._started()
+
     def go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
         """Make what follows from the news; gives the traces that were derived whole. Raises NotDerived."""
-        pipe = self._started()
+        try:
+            pipe = self._started()
+        except OSError as error:
+            if self._here is None:
+                _log.warning("no process of its own for deriving (%s): it is done in this one", error)
+                self._here = Here()
+            return self._here.go_on(con, news)
         try:
             must_forget = self._must_forget.is_set()
             self._must_forget.clear()
@@ -83,6 +95,8 @@ class Apart:
     def forget(self) -> None:
         """What the child knows of sessions is not what is stored of them any more."""
         self._must_forget.set()
+        if self._here is not None:
+            self._here.forget()
 
     def close(self) -> None:
         """End the child."""

@@ -208,7 +208,8 @@ class Store:
     def derive_apart(self) -> None:
         """From now on have a process of its own derive, so that this one's interpreter is free meanwhile."""
         self._derivation.close()
-        self._derivation = Apart(self.path)
+        self._derivation = apart = Apart(self.path)
+        apart.start()
 
     def derive_pending(self, most: int | None = None) -> Due:
         """Make what is due of `most` traces (None: of all), some thousand in a transaction.

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -156,7 +157,7 @@ def test_a_statement_that_fails_ends_the_child(simulated: Simulate, store: Store
 
 
 def test_the_child_ends_with_the_store(simulated: Simulate, tmp_path: Path) -> None:
-    """No process is left behind, also where the one that started it is killed."""
+    """No process is left behind."""
     with Store.open(tmp_path / "one.duckdb") as store:
         store.derive_apart()
         put(store, spans_of(simulated("cached", 1))[:20])
@@ -164,3 +165,18 @@ def test_the_child_ends_with_the_store(simulated: Simulate, tmp_path: Path) -> N
         child = child_of(store)
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def test_where_no_process_can_be_started_it_is_derived_here(
+    simulated: Simulate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That is said once."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "gone"))
+    spans = spans_of(simulated("cached", 1))
+    with Store.open(tmp_path / "one.duckdb") as store:
+        store.derive_apart()
+        for part in (spans[:20], spans[20:]):
+            put(store, part)
+            assert store.derive_pending().left == 0
+        assert_whole(store)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
