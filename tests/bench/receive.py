@@ -3,8 +3,10 @@
 The server is `toolspend up` without its pages, in a process of its own; the clients are processes too, which send mixed
 batches of 512 spans of whole agent sessions (`traffic`), about 900 bytes a span. First as fast as it takes them: spans
 a second until all are durable, and until all are attributed too, its memory, and bytes a span on disk. Then at the rate
-given: how long acknowledgements take, and a page's questions meanwhile and, before, idle. Last what each stage takes
-alone (`stages`); with `--stages` only that. With `--peers FOLDER` instead other receivers, and ours beside (`peers`).
+given, once with clients that send one after the other, as those of agents that know nothing of each other do, and once
+with all in the same moment: how long acknowledgements take, and a page's questions meanwhile and, before, idle. Last
+what each stage takes alone (`stages`); with `--stages` only that. With `--peers FOLDER` instead
+other receivers, and ours beside (`peers`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ HEADERS = {"content-type": "application/x-protobuf"}
 RATE_S = 20
 
 
-def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready: Any, found: Any, offset: int) -> None:
+def send(
+    port: int, client: int, clients: int, spans: int, pause_s: float, late_s: float, ready: Any, found: Any, offset: int
+) -> None:
     """One client: its batches, each sent until it is acknowledged; how long each took, in ms."""
     import traffic
 
@@ -37,7 +41,7 @@ def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready
     waits, again = [], 0
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     ready.wait()
-    due = time.perf_counter()
+    due = time.perf_counter() + late_s
     for body, _ in bodies:
         if pause_s:
             time.sleep(max(due - time.perf_counter(), 0))
@@ -58,15 +62,21 @@ def send(port: int, client: int, clients: int, spans: int, pause_s: float, ready
     found.put((sum(count for _, count in bodies), waits, again))
 
 
-def load(port: int, clients: int, spans: int, rate: int | None, offset: int) -> tuple[int, list[float], int, float]:
-    """All clients at once: spans sent, waits in ms, answers to come again, and seconds."""
+def load(
+    port: int, clients: int, spans: int, rate: int | None, offset: int, *, is_in_step: bool = True
+) -> tuple[int, list[float], int, float]:
+    """All clients: spans sent, waits in ms, answers to come again, and seconds."""
     import traffic
 
     context = multiprocessing.get_context("spawn")
     ready, found = context.Barrier(clients + 1), context.Queue()
     pause_s = clients * traffic.BATCH_SPANS / rate if rate else 0.0
+    late_s = 0.0 if is_in_step else pause_s / clients
     workers = [
-        context.Process(target=send, args=(port, client, clients, spans // clients, pause_s, ready, found, offset))
+        context.Process(
+            target=send,
+            args=(port, client, clients, spans // clients, pause_s, late_s * client, ready, found, offset),
+        )
         for client in range(clients)
     ]
     for worker in workers:
@@ -83,6 +93,15 @@ def load(port: int, clients: int, spans: int, rate: int | None, offset: int) -> 
     return sum(count for count, _, _ in results), waits, sum(again for _, _, again in results), seconds
 
 
+def family(pid: int) -> list[int]:
+    """A process and those that it started."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += family(int(child))
+    return found
+
+
 def resident_mb(pid: int, kind: str) -> float:
     """`VmHWM` (the most) or `VmRSS` (now) of a process."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
@@ -90,9 +109,12 @@ def resident_mb(pid: int, kind: str) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """What a process has used of all cores; unlike the time on the wall it depends little on what else runs."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    """What processes have used of all cores; unlike the time on the wall it depends little on what else runs."""
+    ticks = 0
+    for each in family(pid):
+        user, system = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:13]
+        ticks += int(user) + int(system)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Reader(threading.Thread):
@@ -151,19 +173,24 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
             "ack_p95_ms": round(percentile(waits, 0.95)),
             "server_cpu_us_per_span": round((cpu_s(process.pid) - before) / sent * 1e6, 1),
             "told_to_come_again": again,
-            "most_memory_mb": round(resident_mb(process.pid, "VmHWM")),
+            "most_memory_mb": round(sum(resident_mb(each, "VmHWM") for each in family(process.pid))),
         }
         idle = Reader(port)
         time.sleep(6)
         figures["page_idle_ms"] = round(idle.stop())
         meanwhile = Reader(port)
-        _, waits, again, seconds = load(port, clients, rate * RATE_S, rate, 1 << 30)
+        _, waits, again, seconds = load(port, clients, rate * RATE_S, rate, 1 << 28, is_in_step=False)
         figures |= {
             "page_meanwhile_ms": round(meanwhile.stop()),
             "rate_asked": rate,
             "rate_taken": round(rate * RATE_S / seconds),
             "rate_ack_p50_ms": round(percentile(waits, 0.5)),
             "rate_ack_p95_ms": round(percentile(waits, 0.95)),
+        }
+        _, waits, again, seconds = load(port, clients, rate * RATE_S, rate, 1 << 29)
+        figures |= {
+            "in_step_ack_p50_ms": round(percentile(waits, 0.5)),
+            "in_step_ack_p95_ms": round(percentile(waits, 0.95)),
         }
         process.terminate()
         process.wait(60)
