@@ -112,14 +112,18 @@ def ledger(*sessions: Session) -> list[LedgerRow]:
     return attribute(*sessions).ledger
 
 
-def prompts(session: Session) -> dict[str, Prompt]:
-    """The prompts of a session's requests, read from a store."""
+def contexts_of(session: Session) -> contexts_module.Contexts:
+    """The prompts of a session's requests as the attribution puts them together."""
     con = emptied()
     put(con, session)
     con.execute(run.query("create_prompts"), {"sessions": [session.session_id]})
-    found = con.execute("select request_id from attributed_prompts order by p").fetchall()
-    contexts = contexts_module.read_contexts(inputs.read(con, run.query, [session.session_id]))
-    names = [row[0] for row in found]
+    return contexts_module.read_contexts(inputs.read(con, run.query, [session.session_id]))
+
+
+def prompts(session: Session) -> dict[str, Prompt]:
+    """The prompts of a session's requests, read from a store."""
+    contexts = contexts_of(session)
+    names = contexts.inputs.names["request_id"].to_pylist()
     every = {}
     for place, name in enumerate(names):
         begin = int(contexts.start[place])

@@ -221,9 +221,12 @@ class _Assembly:
         last[summed] = length[summed]
         is_head = (letter == D) | (letter == S) | ((letter == OTHER) & (within == 0))
         dropped = (within < last[owner]) & ~is_head | self.pieces.is_deferred[pool]
-        role = _ROLE[letter]
-        earlier = np.concatenate([[0], role[:-1]]) * (within > 0)
-        return (role > 0) & (role != earlier) & ~dropped, dropped
+        # What a tool of the provider's returned lies in the message of the model, as do definitions that it found.
+        role = np.where((letter == R) & self.pieces.is_server[pool], _ROLE[A], _ROLE[letter])
+        role[dropped] = 0
+        every = np.arange(len(pool))
+        earlier = np.concatenate([[-1], np.maximum.accumulate(np.where(role > 0, every, -1))])[:-1]
+        return (role > 0) & ((earlier < every - within) | (role != role[earlier])), dropped
 
     def finish(self, known: Contexts | None) -> Contexts:
         """Everything, with the blanks among the pieces."""

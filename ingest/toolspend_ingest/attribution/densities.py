@@ -17,7 +17,7 @@ import numpy as np
 
 from .arrays import spans, sums
 from .contexts import Contexts
-from .model import BLANK, IS_WRITTEN, MICRO, C, D, Flags, Floats, Ints, R, T
+from .model import BLANK, IS_WRITTEN, MICRO, C, D, Flags, Floats, Ints, K, R, T, U
 from .overhead import hidden_prompt_tokens
 
 # Forms of segments: the letters, and what costs otherwise than its letter's text.
@@ -302,6 +302,8 @@ def _growths(contexts: Contexts, densities: Densities, tokens: Ints, anchor: Int
     grown = np.where(is_direct, grown - output, grown)
     is_used = grown > 0
     is_used[of[letter == BLANK]] = False
+    # What thinking leaves when the user speaks is not known yet.
+    is_used[of[letter == U]] &= ~_has(contexts, T)[rows[of[letter == U]]]
     kept = np.flatnonzero(is_used[of] & ~(is_direct[of] & IS_WRITTEN[letter]) & ~contexts.is_dropped[place])
     number = np.cumsum(is_used) - 1
     return Equations(
@@ -337,9 +339,12 @@ def _outputs(contexts: Contexts, densities: Densities, is_known: Flags) -> Equat
 
 
 def is_output_part(contexts: Contexts) -> Flags:
-    """Which items of outputs share what was billed beside thinking that is known apart."""
+    """Which items of outputs share what was billed beside thinking and summaries that are known apart."""
     prompts, output = contexts.inputs.prompts, contexts.inputs.output
-    found: Flags = ~output.is_copy & (output.kind != R) & ~((prompts.thinking[output.p] >= 0) & (output.kind == T))
+    # Results of the provider's tools, and definitions that they found, lie in an output but are no output tokens.
+    found: Flags = ~output.is_copy & (output.kind != R) & (output.kind != D)
+    found &= ~((prompts.thinking[output.p] >= 0) & (output.kind == T))
+    found &= ~((prompts.compaction[output.p, 4] > 0) & (output.kind == K))
     return found
 
 
@@ -355,10 +360,14 @@ def output_segments(contexts: Contexts, part: Ints) -> Segments:
 
 def has_tools(contexts: Contexts) -> Flags:
     """Whether each prompt offers any tool."""
-    is_definition = contexts.pieces.letter[contexts.pool] == D
-    running = np.concatenate([[0], np.cumsum(is_definition)])
-    offers = running[contexts.start + contexts.length] > running[contexts.start]
-    found: Flags = offers | (contexts.inputs.prompts.tools_offered > 0)
+    found: Flags = _has(contexts, D) | (contexts.inputs.prompts.tools_offered > 0)
+    return found
+
+
+def _has(contexts: Contexts, letter: int) -> Flags:
+    """Whether each prompt has a piece of a kind."""
+    running = np.concatenate([[0], np.cumsum(contexts.pieces.letter[contexts.pool] == letter)])
+    found: Flags = running[contexts.start + contexts.length] > running[contexts.start]
     return found
 
 

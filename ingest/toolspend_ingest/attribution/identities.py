@@ -77,7 +77,8 @@ def identify(inputs: Inputs, lineage: Lineage, known: Pieces | None = None, firs
     items, restated, output = lineage.items, inputs.restated, inputs.output
     every = Items.concatenate([items, restated, output])
     part = np.repeat([0, 1, 2], [len(items), len(restated), len(output)])
-    is_tail = (part == 2) & (((every.kind == R) & every.is_server) | (every.kind == K) | (every.kind == D))
+    is_asked = ((every.kind == C) & (every.id >= 0)) | (every.kind == R)
+    is_tail = (part == 2) & ((is_asked & every.is_server) | (every.kind == K) | (every.kind == D))
     is_listed = ((part == 0) & ~every.is_copy) | (part == 1) | is_tail
     listed = np.flatnonzero(is_listed & (every.p >= first_new))
     is_new = (part[listed] == 0) & (every.id[listed] < 0) & ~lineage.is_keyframe[every.p[listed]]

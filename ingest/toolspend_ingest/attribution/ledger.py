@@ -192,7 +192,8 @@ def _lay_out(
             - 1
         )
         guessed = shares.densities.expected(tails, shares.densities.group_of[listed[tail_owner]])
-        owners[place], call[place], is_first[place] = tails, pieces.call[tails], True
+        owners[place], call[place] = tails, pieces.call[tails]
+        is_first[place] = ~m.IS_WRITTEN[pieces.letter[tails]]
         results = sums((pieces.letter[tails] == R).astype(np.int64), tail_owner, len(listed))
         parts = in_passes(parts, place, guessed, results)
     of_call = np.flatnonzero(is_in & (pieces.call[piece] >= 0))
@@ -205,7 +206,8 @@ def _lay_out(
 
 
 def _tails(contexts: Contexts, listed: Ints) -> tuple[Ints, Ints]:
-    """What server tools returned within a request was read by the model in it: pieces, and the places in `listed`."""
+    """What server tools were asked and returned within a request was read by the model in it: pieces, and the places in
+    `listed`."""
     output, of_output = contexts.inputs.output, contexts.pieces.of_output
     place = np.full(len(contexts.start), -1, dtype=np.int64)
     place[listed] = np.arange(len(listed))

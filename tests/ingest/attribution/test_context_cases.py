@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from attributed import LedgerRow, attribute, cost, ledger, pick, tokens
+from attributed import LedgerRow, attribute, contexts_of, cost, ledger, pick, tokens
 from conversations import PRICES, Conversation, Session, bill, definition, result, use
+from toolspend_ingest.attribution.model import A, U
+from toolspend_ingest.attribution.shares import share
 
 FRAMING = 15
 """How far framing that is not known exactly may be off, over two messages and the closing of an output, in tokens."""
@@ -90,6 +92,38 @@ def test_case_08_server_tools_run_within_a_request() -> None:
     growth = 1700 - 3600
     assert growth < 0
     assert min(row.tokens for row in rows) > 0
+
+
+def test_case_08_what_a_search_for_tools_found_is_within_the_models_message_and_no_output() -> None:
+    """The list of the output has a definition, which is billed as part of the second pass.
+
+    Shared among all that the list has, most of the 90 output tokens would be the definition's.
+    """
+    talk = Conversation()
+    found, called = ["d", 2000, "query_orders", "v1"], use("query_orders", "c2", 100)
+    asked = [use("tool_search", "c1", 40, "s"), result("tool_search", "c1", 40, "s"), found, called]
+    talk.ask(definition("tool_search"), ["u", 100], answer=asked, input=2200, output=90)
+    talk.ask(*asked, result("query_orders", "c2", 400), answer=[["a", 40]], input=1700, output=13)
+    rows = ledger(talk.session)
+    output = pick(rows, request_id="q0000", rate="output")
+    assert tokens(output, kind="tool_definition") == 0
+    assert tokens(output, kind="tool_use") == 90 - tokens(output, kind="overhead") > 80
+    again = pick(rows, request_id="q0000", rate="input", tool="tool_search", kind="tool_use")
+    assert [row.is_first_send for row in again] == [False]  # the second pass reads what the first one asked
+
+    contexts = contexts_of(talk.session)
+    begin, length = int(contexts.start[1]), int(contexts.length[1])
+    assert contexts.is_message_start[begin : begin + length].tolist() == [False, True, True, *3 * [False], True]
+
+
+def test_case_07_a_summary_has_its_own_part_of_the_output() -> None:
+    """It has what its iteration was billed for, and takes nothing of the answer beside it."""
+    talk = Conversation()
+    talk.ask(["u", 3000], answer=[["k", 1600], ["a", 2400]], input=1700, output=1000,
+             compaction=(0, 0, 0, 800, 400))  # fmt: skip
+    output = pick(ledger(talk.session), rate="output")
+    assert tokens(output, kind="compaction") == 400
+    assert tokens(output, kind="assistant") == 600 - tokens(output, kind="overhead") > 590
 
 
 def test_case_08_a_prompt_that_was_billed_twice_is_measured_by_the_next_one() -> None:
@@ -263,6 +297,22 @@ def test_case_12_deferred_definitions_are_billed_from_when_they_appear() -> None
     with_every_request = 3 * rows[0].tokens
     assert tokens(rows) < 0.7 * with_every_request
     assert tokens(ledger(talk.session), kind="tool_result") == 0
+
+
+def test_case_13_what_thinking_leaves_teaches_nothing_of_what_the_user_said() -> None:
+    """Each time the user speaks, 300 tokens of thinking leave; the user's words keep the density of all texts.
+
+    Taken for growths of what was said, these would make words of 100 tokens 30 or fewer.
+    """
+    talk = Conversation()
+    prompt, thought = 129, ["t", 1200]
+    talk.ask(["u", 500], answer=[thought, ["a", 400]], input=prompt, output=403, thinking=300)
+    for _ in range(8):
+        prompt += 100 + 4 + 125 + 4
+        talk.ask(thought, ["a", 400], ["u", 500], answer=[thought, ["a", 400]], input=prompt, output=403, thinking=300)
+    densities = share(contexts_of(talk.session)).densities
+    assert densities.factor[0, U] == pytest.approx(densities.factor[0, A], abs=0.05)
+    assert densities.message[0] == pytest.approx(4_000_000, abs=1_500_000)
 
 
 def test_case_13_thinking_is_output_and_then_leaves_the_context() -> None:
