@@ -66,10 +66,6 @@ class Statements:
         self._last = Answer(self, sql, params)
         return self._last
 
-    def extract_statements(self, sql: str) -> list[str]:
-        """The text of one statement as it is: it is parsed where it runs."""
-        return [sql]
-
     def sql(self, sql: str, *, params: Params = None) -> Answer:
         """The same: a relation that is read once."""
         return self.execute(sql, params)

@@ -12,6 +12,8 @@ _parsed: dict[str, duckdb.Statement] = {}
 
 def execute(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
     """Like `con.execute`, for one statement; what it names is looked up each time."""
+    if not isinstance(con, duckdb.DuckDBPyConnection):  # it is parsed where it runs (`apart`)
+        return con.execute(sql, parameters)
     statement = _parsed.get(sql)
     if statement is None:
         (statement,) = con.extract_statements(sql)

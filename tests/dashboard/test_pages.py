@@ -271,7 +271,7 @@ def test_tool_calls_without_a_model_request_are_shown(page: Page, tmp_path: Path
         with store.cursor() as cursor:
             synthetic_store.fill(cursor, sessions=2)
             cursor.execute(
-                """insert into tool_calls by name select 'lone' as session_id, 't' as trace_id, 'lone_tool' as tool,
+                """insert into seen_calls by name select 'lone' as session_id, 't' as trace_id, 'lone_tool' as tool,
                 's' as span_id, timestamp '2026-11-10' as started_at, 5.0 as duration_ms, 'error' as status"""
             )
         session = healthy(page(store, "session", session="lone"))
