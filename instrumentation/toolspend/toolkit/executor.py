@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import random
 import time
@@ -32,9 +33,11 @@ GRACE_S: Final = 1.0
 _LONGEST_ERROR: Final = 4_000
 _LASTING: Final = (
     ToolError, TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError, ImportError,
-    NotImplementedError, PermissionError, FileNotFoundError, SystemExit,
+    NotImplementedError, PermissionError, FileNotFoundError,
 )  # fmt: skip
-"""Errors that another attempt with the same arguments would only repeat."""
+"""Errors that another attempt with the same arguments would only repeat; so would all that are no `Exception`."""
+_NO_FAILURES: Final = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+"""What ends a handler from outside: the user, the end of its coroutine, or a cancellation."""
 
 _stubborn: Final[set[asyncio.Task[None]]] = set()
 
@@ -148,6 +151,7 @@ class Runner:
             self._slots = asyncio.Semaphore(self._options.max_concurrency)
         for work in works:
             work.task = loop.create_task(self._whole(work))
+            work.task.add_done_callback(functools.partial(self._ended, work))
         try:
             await self._done
         except asyncio.CancelledError:
@@ -155,6 +159,8 @@ class Runner:
             raise
 
     async def _cancel(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        if self._done is not None:
+            self._done.cancel()
         for task in tasks:
             task.cancel()
         _, pending = await asyncio.wait(tasks, timeout=GRACE_S)
@@ -164,11 +170,25 @@ class Runner:
     async def _whole(self, work: Work) -> None:
         try:
             block = await self._answer(work)
-        except Exception as error:  # a defect of ours or of the registry's: still that call's, not the batch's
+        except _NO_FAILURES:
+            raise
+        except BaseException as error:  # a defect of ours or of the registry's: still that call's, not the batch's
             logger.warning("toolspend: a tool call failed outside its handler: %s", type(error).__qualname__)
-            said = f"The call of {work.name} failed before it ran: {_said(error)}. Use another tool."
+            before = "" if work.attempts else " before it ran"
+            said = f"The call of {work.name} failed{before}: {_said(error)}. Use another tool."
             block = failed(work, said, error_type(error))
         self._finish(work, block)
+
+    def _ended(self, work: Work, task: asyncio.Task[None]) -> None:
+        """Answers a call whose task ended without an answer: nobody may wait for it for ever."""
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and not self._is_over(work):
+            said = f"The call of {work.name} ended with {type(error).__name__} and has no result. Use another tool."
+            self._finish(work, failed(work, said, error_type(error)))
+
+    def _is_over(self, work: Work) -> bool:
+        """Whether nobody waits for `work` any longer: its batch was cancelled, or it was given up at its timeout."""
+        return work.block is not None or (self._done is not None and self._done.cancelled())
 
     def _finish(self, work: Work, block: ToolResult) -> None:
         if work.block is not None:
@@ -241,10 +261,12 @@ class Runner:
         except TimeoutError:
             block = failed(work, _late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if self._is_over(work):
                 raise
-            block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}", at.ERROR_CANCELLED)
+            if timeout.expired():
+                block = failed(work, _late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
+            else:
+                block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}", at.ERROR_CANCELLED)
         finally:
             if late is not None:
                 late.cancel()
@@ -267,12 +289,14 @@ class Runner:
             try:
                 result = await self._call(work, handler, arguments)
                 return ToolResult(type="tool_result", tool_use_id=work.id, content=content_of(result))
-            except (Exception, SystemExit) as error:
+            except _NO_FAILURES:
+                raise
+            except BaseException as error:
                 task = asyncio.current_task()
                 if task is not None and task.cancelling():
                     # Cancelled, it answered with an error of its own: it is over all the same.
                     raise asyncio.CancelledError from error
-                if work.attempts >= most or isinstance(error, _LASTING):
+                if work.attempts >= most or isinstance(error, _LASTING) or not isinstance(error, Exception):
                     return failed(work, _broken(work, tool, error), error_type(error))
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
@@ -293,7 +317,9 @@ class Runner:
         try:
             found = self._options.compressor(text, name, max_tokens)
             return str(await found if inspect.isawaitable(found) else found)
-        except Exception as error:  # the result itself is good
+        except _NO_FAILURES:
+            raise
+        except BaseException as error:  # the result itself is good
             logger.warning("toolspend: a compressor failed with %s: the result stays whole", type(error).__qualname__)
             return content
 

@@ -97,7 +97,7 @@ def test_nothing_is_traced_that_was_not_instrumented(captured: Captured) -> None
 
 
 def test_two_hundred_calls_of_which_a_fifth_fail_are_all_answered() -> None:
-    """Failing in five ways, sync and async: every block is in its place, and neither tasks nor threads are left."""
+    """Failing in four ways, sync and async: every block is in its place, and neither tasks nor threads are left."""
 
     async def sometimes(n: int) -> int:
         await asyncio.sleep(0.001)
