@@ -34,8 +34,9 @@ class ToolRegistry:
     traces_itself: Final = True
 
     def __init__(self, tools: Iterable[Tool] = (), *, embed: Embed | None = None) -> None:
-        self.tools: dict[str, Tool] = {}
+        self._tools: dict[str, Tool] = {}
         self._families: dict[str, ToolVersions] = {}
+        self._versions: dict[str, Tool] = {}
         self._embed = embed
         self._indexed: list[Tool] = []
         self._ranking: Ranking | None = None
@@ -45,6 +46,18 @@ class ToolRegistry:
         self._sizes: dict[str, int] = {}
         for tool in tools:
             self.register(tool)
+
+    @property
+    def tools(self) -> dict[str, Tool]:
+        """The tools by name, those of versions as they are now: also what was added or deprecated since."""
+        for family in self._families.values():
+            for tool in list(family):
+                known = self._versions.get(tool.name)
+                # What was taken out, or replaced by another of its name, stays so.
+                if tool is not known and self._tools.get(tool.name) is known:
+                    self._tools[tool.name] = tool
+                self._versions[tool.name] = tool
+        return self._tools
 
     def __len__(self) -> int:
         return len(self.tools)
@@ -77,10 +90,13 @@ class ToolRegistry:
         return decorate
 
     def register_versions(self, versions: ToolVersions) -> None:
-        """Adds every version of a tool. Deprecated ones, aliases and the bare name answer calls and are not offered."""
+        """Adds every version of a tool, also those that are yet to come.
+
+        Deprecated ones, aliases and the bare name answer calls and are not offered.
+        """
         self._families[versions.name] = versions
         for tool in versions:
-            self.register(tool)
+            self._versions[tool.name] = self.register(tool)
 
     def unregister(self, name: str) -> None:
         """Takes a tool out; what is not there is no error."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from .. import attributes as at
 from ..targets._errors import ToolError
+from ..targets._wrapping import Wrapped
 from ._content import ToolResult, content_of
 from ._schema_changes import Change, changes
 from ._shapes import is_async
@@ -52,7 +53,7 @@ class ToolVersions:
             raise ValueError(f"{self.name}: give the version, here or as Tool(version=...)")
         if version in self._versions:
             raise ValueError(f"{self.name}: there is a version {version} already")
-        made = dataclasses.replace(tool, name=self.name_of(version), version=version)
+        made = dataclasses.replace(_untraced(tool), name=self.name_of(version), version=version)
         self._versions[version] = made
         if self._default is None:
             self._default = version
@@ -84,9 +85,11 @@ class ToolVersions:
             raise ValueError(f"{self.name}: {version} is the default version: make another the default first")
         limit = f" It works until {until.isoformat()}." if until else ""
         said = f"Deprecated: use {self.name_of(self._default or '')} instead.{limit} "
-        made = dataclasses.replace(tool, description=said + _without_notice(tool.description), is_deprecated=True)
+        made = dataclasses.replace(
+            _untraced(tool), description=said + _without_notice(tool.description), is_deprecated=True
+        )
         if until is not None:
-            made.handler = _until(until, tool, self.name_of(self._default or ""))
+            made.handler = _until(until, made, self.name_of(self._default or ""))
         self._versions[version] = made
         return made
 
@@ -224,6 +227,14 @@ def _until(until: date, tool: Tool, successor: str) -> Any:
         return None if handler is None else handler(**arguments)
 
     return call
+
+
+def _untraced(tool: Tool) -> Tool:
+    """A copy of `tool` whose calls have no span of its own: what is made of it is another tool, and gets its own."""
+    handler = tool.handler
+    if isinstance(handler, Wrapped) and handler._self_is_handler:
+        handler = handler.__wrapped__
+    return dataclasses.replace(tool, handler=handler)
 
 
 def _without_notice(description: str) -> str:

@@ -130,6 +130,69 @@ def test_a_registry_answers_every_name_and_offers_only_what_is_current(captured:
     assert registry.tools["letters_v2"].estimated_tokens > before
 
 
+def test_a_registry_follows_versions_that_change_later(captured: Captured) -> None:
+    """What is added afterwards is offered and traced, what is deprecated is not offered, what is retired tells so."""
+    made = family()
+    registry = ToolRegistry()
+    registry.register_versions(made)
+    registry.register(Tool("other", "Does another thing.", V1, one))
+
+    def offered() -> list[str]:
+        return [tool.name for tool in registry.get_tools_for_task()]
+
+    assert offered() == ["search_documents_v1", "search_documents_v2", "other"]
+    made.deprecate("1")
+    assert offered() == ["search_documents_v2", "other"]
+    assert registry.tools["search_documents_v1"].is_deprecated
+    assert [tool.name for tool in registry.find_tools("documents")] == ["search_documents_v2", "other"]
+    made.add(Tool("search_documents", "Finds documents.", V2, two), "2.1", is_default=True)
+    assert offered() == ["search_documents_v2", "other", "search_documents_v2_1"]
+    assert len(registry) == 4 and made["2.1"] in list(registry)
+    made.deprecate("1", until=date.today() - timedelta(days=1))
+    toolspend.instrument(registry=registry, export=None)
+    late, new = asyncio.run(
+        execute_tool_calls(
+            ask(("search_documents_v1", {"query": "x"}), ("search_documents_v2_1", {"query": "x"})), registry
+        )
+    )
+    assert late["is_error"] and "Call search_documents_v2_1 instead" in late["content"]
+    assert new["content"] == "two x 10"
+    [span] = captured.named("execute_tool search_documents_v2_1")
+    assert span["attributes"]["toolspend.tool.declared_version"] == "2.1"
+
+
+def test_a_version_deprecated_while_traced_has_one_span_of_its_own_definition(captured: Captured) -> None:
+    """Nothing was tried twice, and with its notice it is another definition than before."""
+    made = family()
+    registry = ToolRegistry()
+    registry.register_versions(made)
+    toolspend.instrument(registry=registry, export=None)
+    call(registry, "search_documents_v1", query="x")
+    made.deprecate("1")
+    call(registry, "search_documents_v1", query="x")
+    made.deprecate("1", until=date(2099, 1, 1))
+    call(registry, "search_documents_v1", query="x")
+    spans = [span["attributes"] for span in captured.named("execute_tool search_documents_v1")]
+    assert [span["toolspend.tool.attempt"] for span in spans] == [1, 1, 1]
+    assert len({span["toolspend.tool.version"] for span in spans}) == 3
+
+
+def test_a_version_that_was_taken_out_or_replaced_stays_so() -> None:
+    """What the registry was told by name goes before what becomes of its family, until that is registered again."""
+    made = family()
+    registry = ToolRegistry()
+    registry.register_versions(made)
+    own = registry.register(Tool("search_documents_v2", "Finds them my way.", V2, two))
+    registry.unregister("search_documents_v1")
+    made.add(Tool("search_documents", "Finds documents.", V2, two), "3", is_default=True)
+    registry.unregister("search_documents_v3")
+    for version in ("1", "2"):
+        made.deprecate(version)
+        assert registry.tools == {"search_documents_v2": own}
+    registry.register_versions(made)
+    assert list(registry) == [made["2"], made["1"], made["3"]]
+
+
 def test_an_alias_answers_until_its_day() -> None:
     """Afterwards the call is told what to call; it is never offered."""
     made = family()
