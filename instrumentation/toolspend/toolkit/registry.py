@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _GENERAL: Final = "general"
+_selected: ContextVar[tuple[ToolRegistry, Selection] | None] = ContextVar("toolspend_selected", default=None)
 _REMEMBERED_TASKS: Final = 1_000
 _MOST_OBSERVED: Final = 20
 """An estimate is the mean of this many results, or fewer; beyond, later ones count more."""
@@ -41,6 +43,8 @@ class ToolRegistry:
         self._indexed: list[Tool] = []
         self._ranking: Ranking | None = None
         self._known: OrderedDict[tuple[str | None, int, str | None], Selection] = OrderedDict()
+        self._last: Selection | None = None
+        self._most_found = 5
         self._calls: dict[str, int] = {}
         self._failures: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
@@ -132,20 +136,22 @@ class ToolRegistry:
         """The definitions of `tools` as a request states them."""
         return [tool.definition() for tool in tools]
 
-    def find_tools(self, query: str, max_tools: int = 5) -> list[Tool]:
-        """Those of all tools that fit `query` best, the best first."""
-        tools = self._current()
+    def find_tools(self, query: str, max_tools: int = 5, *, beyond: Iterable[Tool] = ()) -> list[Tool]:
+        """Those of all tools that fit `query` best, the best first, without those in `beyond`."""
+        tools, known = self._current(), {FIND_TOOLS, *(tool.name for tool in beyond)}
         found = (tools[place] for place in self._ranked(query).order)
-        return [tool for tool in found if tool.name != FIND_TOOLS and not tool.is_deprecated][:max_tools]
+        return [tool for tool in found if tool.name not in known and not tool.is_deprecated][:max_tools]
 
     def search_tool(self, max_tools: int = 5) -> Tool:
         """A tool, to be registered, with which the model itself searches those that it was not offered.
 
-        What it found can be called once `Selection.add_found` has been given the calls.
+        They are those beyond the last selection: the last in this context, where any was made in it. What it found can
+        be called once `Selection.add_found` has been given the calls.
         """
+        self._most_found = max_tools
 
         def search(query: str) -> str:
-            found = self.find_tools(query, max_tools)
+            found = self._find_beyond(query, self._offered())
             lines = [f"- {tool.name}: {' '.join(tool.description.split())}" for tool in found]
             return "\n".join(["You can call these from your next turn on:", *lines]) if found else "No tool fits."
 
@@ -175,7 +181,19 @@ class ToolRegistry:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(asked)
-        return Selection(known, left_out=known.left_out, is_unsure=known.is_unsure, find=self.find_tools)
+        made = Selection(known, left_out=known.left_out, is_unsure=known.is_unsure, find=self._find_beyond)
+        self._last = made
+        _selected.set((self, made))
+        return made
+
+    def _offered(self) -> Iterable[Tool]:
+        """The last selection of this context, as one registry may serve several; else the last of all."""
+        mine = _selected.get()
+        return (mine[1] if mine is not None and mine[0] is self else self._last) or ()
+
+    def _find_beyond(self, query: str, offered: Iterable[Tool]) -> list[Tool]:
+        pinned = (tool for tool in self.tools.values() if tool.is_pinned)
+        return self.find_tools(query, self._most_found, beyond=chain(offered, pinned))
 
     def _chosen(self, tools: Sequence[Tool], category: str | None, max_tools: int, query: str | None) -> Selection:
         ranked = self._ranked(query) if query else Ranked(list(range(len(tools))), (), 1)

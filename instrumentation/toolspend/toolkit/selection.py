@@ -23,12 +23,13 @@ class Selection(list[Tool]):
         *,
         left_out: Iterable[Tool] = (),
         is_unsure: bool = False,
-        find: Callable[[str], Iterable[Tool]] | None = None,
+        find: Callable[[str, Iterable[Tool]], Iterable[Tool]] | None = None,
     ) -> None:
         super().__init__(tools)
         self.left_out = list(left_out)
         self.is_unsure = is_unsure
         self._find = find
+        self._added_for: set[str] = set()
 
     @property
     def offered_tokens(self) -> int:
@@ -41,15 +42,24 @@ class Selection(list[Tool]):
         return sum(tool.definition_tokens for tool in self.left_out)
 
     def add_found(self, tool_calls: Iterable[Any]) -> list[Tool]:
-        """Offers from now on, after the others, what the `find_tools` calls among `tool_calls` found. Returns it."""
+        """Offers from now on, after the others, what the `find_tools` calls among `tool_calls` found. Returns it.
+
+        A call that it was given before, by its id, adds nothing more.
+        """
         added: list[Tool] = []
+        offered = list(self)  # what the calls of one turn found was found beyond the same tools
         for call in tool_calls:
             is_mapping = isinstance(call, Mapping)
             name = call.get("name") if is_mapping else getattr(call, "name", None)
             arguments = call.get("input") if is_mapping else getattr(call, "input", None)
+            id = call.get("id") if is_mapping else getattr(call, "id", None)
             query = arguments.get("query") if isinstance(arguments, Mapping) else None
             if name == FIND_TOOLS and isinstance(query, str) and self._find is not None:
-                for tool in self._find(query):
+                if isinstance(id, str):
+                    if id in self._added_for:
+                        continue
+                    self._added_for.add(id)
+                for tool in self._find(query, offered):
                     if tool not in self:
                         self.append(tool)
                         added.append(tool)

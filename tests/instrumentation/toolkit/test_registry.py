@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -257,6 +258,25 @@ def test_the_model_can_search_the_rest() -> None:
     assert names(selection) == before + names(added)
     assert selection.avoided_tokens < spared
     assert selection.add_found(calls) == []
+
+
+def test_the_search_says_what_is_new_even_for_the_words_of_the_task() -> None:
+    """What is offered, what is pinned and what was added are left out; sessions in other contexts do not matter."""
+    registry = ToolRegistry([*shop(), tool("pay", "Refunds a payment at once.", is_pinned=True)])
+    search = registry.register(registry.search_tool(2))
+    assert search.handler is not None
+    selection = registry.get_tools_for_task(query="refund a payment", max_tools=4)
+    contextvars.Context().run(registry.get_tools_for_task, query="pods", max_tools=8)
+    seen = names(selection)
+    for turn in ("1", "2", "3"):
+        said = search.handler(query="refund a payment").splitlines()
+        call = {"name": "find_tools", "id": turn, "input": {"query": "refund a payment"}}
+        added = names(selection.add_found([call, call]))
+        assert [line.split(":")[0] for line in said[1:]] == [f"- {name}" for name in added]
+        assert not set(added) & {*seen, "find_tools", "pay"}
+        seen += added
+    assert said == ["No tool fits."] and added == []
+    assert sorted(seen) == sorted(registry.tools)
 
 
 def test_a_decorated_function_is_registered_and_stays_a_function() -> None:
