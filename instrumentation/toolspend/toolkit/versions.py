@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from .. import attributes as at
 from ..targets._errors import ToolError
 from ..targets._wrapping import Wrapped
-from ._content import ToolResult, content_of
+from ._content import Content, ToolResult, content_of, text_of
 from ._schema_changes import Change, changes
 from ._shapes import is_async
-from .executor import Options, Runner, Work
+from .executor import Options, Runner, Work, failed
 from .tool import Tool
 
 if TYPE_CHECKING:
@@ -178,18 +178,42 @@ def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30
         work = Work("", params.name, dict(params.arguments or {}))
         await Runner(tools, Options(timeout_s=timeout_s)).run([work])
         block = work.block or ToolResult()
-        content = block.get("content", "")
-        text = content if isinstance(content, str) else str(content_of({"content": content}))
-        told: Mapping[str, Any] = {at.MCP_ERROR_TYPE: block.error_type} if block.error_type is not None else {}
-        answer = types.CallToolResult(
-            content=[types.TextContent(type="text", text=text)], is_error=work.is_error, _meta=dict(told) or None
-        )
         tool = tools.get(params.name)
+        structured: dict[str, Any] = {}
         if tool is not None and tool.output_schema is not None and not work.is_error:
-            answer.structured_content = json.loads(text)
-        return answer
+            try:
+                structured["structured_content"] = json.loads(text_of(block["content"]) or "")
+            except ValueError:
+                said = f"{params.name} declares an output schema, and what it returned is no JSON. Use another tool."
+                block = failed(work, said, at.ERROR_TOOL)
+        told: Mapping[str, Any] = {at.MCP_ERROR_TYPE: block.error_type} if block.error_type is not None else {}
+        return types.CallToolResult(
+            content=_as_mcp(types, block.get("content", "")),
+            is_error=block.is_error,
+            _meta=dict(told) or None,
+            **structured,
+        )
 
     return Server(name, on_list_tools=list_tools, on_call_tool=call_tool, **options)
+
+
+def _as_mcp(types: Any, content: Content) -> list[Any]:
+    """Texts and images as they are; MCP has no form for the other blocks, which are told as JSON."""
+    if isinstance(content, str):
+        return [types.TextContent(type="text", text=content)]
+    return [_block_as_mcp(types, block) for block in content]
+
+
+def _block_as_mcp(types: Any, block: dict[str, Any]) -> Any:
+    if block.get("type") == "text":
+        return types.TextContent(type="text", text=str(block.get("text", "")))
+    if block.get("type") == "image":
+        # From an MCP server the image lies in the block itself.
+        source = block.get("source") or block
+        data, mime = source.get("data"), source.get("media_type") or source.get("mimeType")
+        if isinstance(data, str) and isinstance(mime, str):
+            return types.ImageContent(type="image", data=data, mime_type=mime)
+    return types.TextContent(type="text", text=str(content_of(block)))
 
 
 def _listed(types: Any, tool: Tool) -> Any:

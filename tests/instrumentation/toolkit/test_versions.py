@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -316,6 +317,37 @@ def test_mcp_serves_every_version_under_its_name() -> None:
     assert results["nothing"].is_error and "There is no tool" in said["nothing"]
     assert results["nothing"].meta["toolspend/error_type"] == "unknown_tool"
     assert "toolspend/error_type" not in results["search_documents"].meta
+
+
+def test_images_and_structured_results_come_over_mcp() -> None:
+    """An image is an image; a result that breaks the promise of its schema is an error in words, not of the server."""
+    mcp = pytest.importorskip("mcp")
+    if not hasattr(mcp, "Client"):
+        pytest.skip("the server side needs mcp 2")
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    linked = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
+    relayed = {"type": "image", "data": "aGk=", "mimeType": "image/gif"}
+    made, anything, promised = ToolVersions("draw"), {"type": "object"}, {"type": "object"}
+    results = ([{"type": "text", "text": "a"}, image, linked, relayed], {"n": 1}, "no JSON", [image])
+    for version, result in enumerate(results):
+        schema = promised if version else None
+        made.add(Tool("draw", "Draws.", anything, lambda result=result: result, output_schema=schema), str(version))
+
+    async def main() -> list[Any]:
+        async with mcp.Client(mcp_server(VersionedTools(made), "library")) as client:
+            return [await client.call_tool(f"draw_v{version}", {}) for version in range(len(results))]
+
+    mixed, kept, broken, drawn = asyncio.run(main())
+    assert [each.type for each in mixed.content] == ["text", "image", "text", "image"]
+    assert [(each.data, each.mime_type) for each in mixed.content[1::2]] == [
+        ("aGk=", "image/png"),
+        ("aGk=", "image/gif"),
+    ]
+    assert json.loads(mixed.content[2].text) == linked
+    assert kept.structured_content == {"n": 1} and not kept.is_error
+    for each in (broken, drawn):
+        assert each.is_error and "what it returned is no JSON" in each.content[0].text
+        assert each.meta["toolspend/error_type"] == "tool_error"
 
 
 def test_why_a_call_failed_comes_over_mcp(captured: Captured) -> None:
