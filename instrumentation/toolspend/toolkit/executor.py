@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .. import attributes as at
@@ -21,7 +22,7 @@ from . import _shapes, _threads
 from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, ToolResult, content_of, text_of
-from .compressor import compress_tool_result
+from .compressor import _model, compress_tool_result
 
 if TYPE_CHECKING:
     from .tracker import Tracker
@@ -249,6 +250,8 @@ class Runner:
                 return failed(work, decision.reason, at.ERROR_BUDGET)
             if decision.action == "compress":
                 max_tokens = decision.max_result_tokens(max_tokens)
+            # Each call has a context of its own; a handler may compress by itself.
+            _model.bill_to.set(partial(tracker.compressed, work.name))
         own_s = getattr(tool, "timeout_s", None)
         limit_s = self._options.timeout_s if own_s is None else own_s
         loop = asyncio.get_running_loop()

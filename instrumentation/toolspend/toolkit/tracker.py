@@ -59,7 +59,10 @@ class Decision:
 
 @dataclass(slots=True)
 class ToolCost:
-    """One tool so far. `cost_usd` is None while nothing of it has a known price; `unpriced_tokens` have none."""
+    """One tool so far. `cost_usd` is None while nothing of it has a known price; `unpriced_tokens` have none.
+
+    `compression_tokens` and `compression_cost_usd` are the part for requests to the model that shortened its results.
+    """
 
     calls: int = 0
     errors: int = 0
@@ -69,14 +72,20 @@ class ToolCost:
     cost_usd: float | None = None
     total_ms: float = 0.0
     longest_ms: float = 0.0
+    compression_tokens: int = 0
+    compression_cost_usd: float | None = None
 
     @property
     def mean_ms(self) -> float | None:
         """Mean time of a call; None before the first."""
         return self.total_ms / self.calls if self.calls else None
 
-    def bill(self, rate: str, tokens: int, usd_per_mtok: float | None) -> None:
+    def bill(self, rate: str, tokens: int, usd_per_mtok: float | None, *, is_compression: bool = False) -> None:
         """Adds tokens at a rate."""
+        if is_compression:
+            self.compression_tokens += tokens
+            if usd_per_mtok is not None:
+                self.compression_cost_usd = (self.compression_cost_usd or 0.0) + tokens * usd_per_mtok / 1e6
         self.tokens += tokens
         if rate == _OUTPUT:
             self.output_tokens += tokens
@@ -160,6 +169,24 @@ class Tracker:
             for tool, rate, tokens in _bill.shares(written, [(_OUTPUT, output)]):
                 self._add(tool, rate, tokens, rates)
 
+    def compressed(self, tool: str, model: str, response: Any) -> None:
+        """Bills a request to `model` that shortened a result of `tool`, all of it to the tool.
+
+        `execute_tool_calls(..., tracker=...)` does it where `compress_tool_result` asks a model; a compressor of your
+        own may. The conversation's context is not touched.
+        """
+        with self._lock:
+            self._sums.requests += 1
+            usage = _bill.usage_of(response)
+            if usage is None:
+                self._sums.unknown_requests += 1
+                return
+            billed, output = usage
+            rates = self._rates(str(getattr(response, "model", None) or model), sum(tokens for _, tokens in billed))
+            for rate, tokens in (*billed, (_OUTPUT, output)):
+                if tokens:
+                    self._add(tool, rate, tokens, rates, is_compression=True)
+
     def called(self, tool: str, duration_ms: float, *, is_error: bool = False) -> None:
         """Counts one call; `execute_tool_calls(..., tracker=...)` does it."""
         with self._lock:
@@ -189,7 +216,7 @@ class Tracker:
 
     @property
     def requests(self) -> int:
-        """Requests observed."""
+        """Requests observed, those to a compressing model among them."""
         return self._sums.requests
 
     @property
@@ -262,10 +289,12 @@ class Tracker:
         if self._on_warning is not None:
             self._on_warning(said)
 
-    def _add(self, tool: str | None, rate: str, tokens: int, rates: Mapping[str, float]) -> None:
+    def _add(
+        self, tool: str | None, rate: str, tokens: int, rates: Mapping[str, float], *, is_compression: bool = False
+    ) -> None:
         price = rates.get(rate)
         for found in (self._of(tool) if tool else self._sums.other, self._sums.total):
-            found.bill(rate, tokens, price)
+            found.bill(rate, tokens, price, is_compression=is_compression)
 
     def _of(self, tool: str) -> ToolCost:
         return self._tools.setdefault(tool, ToolCost())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import standin
 from tool_layer import ask, registry_of
 from toolspend.evidence.weight import weigh
-from toolspend.toolkit import Budget, Tracker, _bill, execute_tool_calls
+from toolspend.toolkit import Budget, Tracker, _bill, compress_tool_result, execute_tool_calls
 
 PRICES = {"input": 3.0, "output": 15.0, "cache_read": 0.3, "cache_write_5m": 3.75}
 TOOLS = [
@@ -137,6 +138,40 @@ def test_calls_errors_and_latency_come_from_the_executor() -> None:
     assert (cost.calls, cost.errors) == (2, 0)
     assert cost.mean_ms is not None and 0 < cost.mean_ms <= cost.longest_ms
     assert "none" not in tracker.cost_breakdown()
+
+
+@pytest.mark.parametrize("is_in_handler", [False, True])
+def test_a_compressing_model_is_billed_to_the_tool_whose_result_it_shortened(is_in_handler: bool) -> None:
+    """Usable or not, in the executor's hands or the handler's; a budget counts it, and the context is left alone."""
+    api = standin.Api([standin.say("Rain fell in Porto."), standin.say("cut", stop_reason="max_tokens")])
+    shorten = functools.partial(compress_tool_result, model="claude-haiku-4-5", client=standin.async_client(api))
+    prose = " ".join(f"On day {n} it rained {n * 37 % 911} mm in town K{n}X." for n in range(200))
+
+    async def read(n: int) -> str:
+        return await shorten(prose, "read", 200) if is_in_handler else prose
+
+    tracker = Tracker(prices=PRICES, budgets=[Budget("refuse", tool="read", max_cost_usd=1e-3)])
+    options: dict[str, Any] = {} if is_in_handler else {"max_result_tokens": 200, "compressor": shorten}
+
+    def run() -> Any:
+        [block] = asyncio.run(
+            execute_tool_calls(ask(("read", {"n": 1})), registry_of(read=read), tracker=tracker, **options)
+        )
+        return block
+
+    assert "Rain fell in Porto." in run()["content"]
+    first = tracker.cost_breakdown()["read"]
+    assert first.tokens == first.compression_tokens == tracker.total.tokens > first.output_tokens > 0
+    cost_usd = ((first.tokens - first.output_tokens) * 3.0 + first.output_tokens * 15.0) / 1e6
+    assert first.cost_usd == pytest.approx(cost_usd)
+    assert first.cost_usd == first.compression_cost_usd == tracker.total.cost_usd
+    assert first.cost_usd is not None and first.cost_usd > 1e-3
+    assert (tracker.requests, tracker.context.used_tokens) == (1, 0)
+    assert run().error_type == "budget_exceeded"
+    # One whose answer is of no use was billed all the same.
+    tracker.budgets = ()
+    assert "left out" in run()["content"]
+    assert tracker.total.compression_tokens > first.compression_tokens and tracker.total.calls == 2
 
 
 def test_a_budget_refuses_in_words_for_the_model() -> None:

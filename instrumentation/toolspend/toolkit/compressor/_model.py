@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 from ._focus import Focus, is_error
@@ -18,6 +20,9 @@ _MOST_CHARS: Final = 400_000
 _TIMEOUT_S: Final = 60.0
 
 _clients: dict[int, Any] = {}
+
+bill_to: ContextVar[Callable[[str, Any], None] | None] = ContextVar("toolspend_bill_to", default=None)
+"""Is given the model asked and its response, usable or not: either is billed."""
 
 
 class ModelFailed(Exception):
@@ -43,6 +48,8 @@ async def summarise(
         ],
         timeout=_TIMEOUT_S,
     )
+    if (bill := bill_to.get()) is not None:
+        bill(model, response)
     said = "".join(block.text for block in response.content if block.type == "text").strip()
     if not said or response.stop_reason not in ("end_turn", "stop_sequence"):
         raise ModelFailed(f"the model stopped with {response.stop_reason}")
