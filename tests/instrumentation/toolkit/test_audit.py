@@ -259,6 +259,39 @@ def test_what_is_not_known_is_not_held_against_a_tool() -> None:
     assert not of_check([{**silent, "arguments": []}], "undocumented_parameters")
 
 
+@pytest.mark.parametrize(
+    ("name", "silent", "told", "no_quantity"),
+    [
+        ("max_file_size", "The largest that is taken", "The largest that is taken, in MB", "page_size"),
+        ("age", "How old it may be", "How old it may be, in years", "age_group_id"),
+        ("weight", "What the parcel weighs", "What the parcel weighs, in kg", "weight_index"),
+        ("total_price", "What it is sold for", "What it is sold for, in euros", "price_count"),
+        ("temperature", "How warm the oven is to be", "How warm it is to be, in °C", "temperature_level"),
+        ("wind_speed", "How fast it blows", "How fast it blows, in m/s", "speed_factor"),
+    ],
+)
+def test_a_quantity_needs_its_unit(name: str, silent: str, told: str, no_quantity: str) -> None:
+    """Sizes of data, ages, weights, prices, temperatures and speeds; beside a `currency` or the like it is said."""
+
+    def found(name: str, text: str, **beside: Any) -> list[Finding]:
+        number = {"type": "number", "description": text}
+        return of_check([tool("read", **{name: number}, **beside)], "missing_unit")
+
+    [finding] = found(name, silent)
+    assert finding.parameters == (name,) and silent in finding.evidence
+    assert not found(name, told)
+    assert not found(no_quantity, silent)
+    assert not found(name, silent, currency_or_unit=described("One of the known ones"))
+
+
+def test_the_temperature_of_a_model_has_no_unit() -> None:
+    """As its neighbours tell, or its own description."""
+    number = {"type": "number", "description": "How free the answer is"}
+    assert not of_check([tool("ask", temperature=number, model=described("Which one"))], "missing_unit")
+    number["description"] = "Sampling temperature"
+    assert not of_check([tool("ask", temperature=number)], "missing_unit")
+
+
 def test_prose_that_tells_of_a_parameter_makes_it_a_lesser_fault() -> None:
     """Said in the tool's description: a note. Said nowhere: a warning, which names what is missing."""
     told = of_check(

@@ -9,24 +9,10 @@ from typing import Any, Final
 
 from .findings import Finding
 from .subjects import CATALOGUE, Parameter, Subject
+from .units import quantity
 from .words import content, name_words, named, quoted, word_set, words
 
 _NUMBERS: Final = frozenset(("number", "integer"))
-# Quantities that mean nothing without a unit, and what says one: in the name or in the description.
-_TIMES: Final = word_set("timeout delay duration interval ttl wait debounce cooldown elapsed")
-_LENGTHS: Final = word_set("width height distance radius")
-_UNITS: Final = {
-    "time": re.compile(
-        r"\b(?:ms|msecs?|milli-?seconds?|s|secs?|seconds?|min|mins|minutes?|h|hrs?|hours?|days?|weeks?|months?|ns|us|µs)\b",
-        re.IGNORECASE,
-    ),
-    "length": re.compile(
-        r"\b(?:px|pixels?|pt|points?|mm|cm|m|km|met(?:er|re)s?|kilomet(?:er|re)s?|miles?|inch(?:es)?|in|feet|ft|percent|em|rem|"
-        r"characters?|columns?|lines?|rows?|degrees?)\b|%",
-        re.IGNORECASE,
-    ),
-}
-_EXAMPLES: Final = {"time": "seconds", "length": "pixels"}
 _MOMENTS: Final = word_set("date datetime timestamp since until")
 _FORMATS: Final = re.compile(
     r"\d|iso|rfc|unix|epoch|yyyy|hh:mm|format|relative|e\.g\.|such as|for example|timezone|millisecond|second",
@@ -69,16 +55,17 @@ def undocumented_parameters(tools: Sequence[Subject]) -> Iterator[Finding]:
 
 
 def missing_unit(tools: Sequence[Subject]) -> Iterator[Finding]:
-    """Numbers named for a time or a length, without a unit in the name, the description or the tool's description."""
+    """Numbers named for what has a unit, without one in the name, the description or the tool's description."""
     for tool, parameter in _each(tools):
         if not parameter.types or not parameter.types <= _NUMBERS:
             continue
         parts = name_words(parameter.name)
-        measure = "time" if _TIMES & set(parts) else "length" if _LENGTHS & set(parts) else None
-        if measure is None:
+        beside = [word for each in tool.parameters or () if each != parameter for word in name_words(each.name)]
+        measured = quantity(parts, beside)
+        if measured is None:
             continue
         about = " ".join((*parts, parameter.description, *_sentences_on(parameter.name, tool.description)))
-        if _UNITS[measure].search(about):
+        if measured.units.search(about):
             continue
         said = f": {quoted(parameter.description)}" if parameter.description else " and has no description"
         yield Finding(
@@ -86,7 +73,7 @@ def missing_unit(tools: Sequence[Subject]) -> Iterator[Finding]:
             "missing_unit",
             "warning",
             f"`{parameter.name}` is a number and its unit is not said{said}.",
-            f"Say it in the name or the description: `{parameter.name}` in {_EXAMPLES[measure]}, if that is so.",
+            f"Say it in the name or the description: `{parameter.name}` in {measured.example}, if that is so.",
             parameters=(parameter.name,),
         )
 
