@@ -16,7 +16,7 @@ from .registry import ToolRegistry
 from .selection import Selection
 from .tool import Tool
 from .tracker import Budget, Tracker
-from .versions import ToolVersions, VersionedTools
+from .versions import ToolVersions, VersionedTools, mcp_server
 
 __all__ = [
     "Budget",
@@ -38,4 +38,5 @@ __all__ = [
     "execute_tool_calls",
     "fetch_result_tool",
     "is_cancelled",
+    "mcp_server",
 ]

@@ -6,7 +6,7 @@ and its sums are the billed sums all the same.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -99,6 +99,11 @@ def usage_of(response: Any) -> tuple[list[tuple[str, int]], int] | None:
     hour = (read(split, "ephemeral_1h_input_tokens") or 0) if split is not None else 0
     counts = (read(usage, "cache_read_input_tokens") or 0, hour, written - hour, uncached)
     return list(zip(RATES, counts, strict=True)), output
+
+
+def has_listed_prices() -> bool:
+    """Whether genai-prices is installed; it is not loaded for that."""
+    return importlib.util.find_spec("genai_prices") is not None
 
 
 def listed_prices(model: str, prompt_tokens: int) -> dict[str, float] | None:

@@ -14,6 +14,7 @@ Action: TypeAlias = Literal["go", "warn", "compress", "refuse"]
 
 _SEVERITY: Final[dict[Action, int]] = {"go": 0, "warn": 1, "compress": 2, "refuse": 3}
 _OUTPUT: Final = "output"
+_INSTALL: Final = "pip install genai-prices"
 _PRIOR_TOKENS: Final = 2_000
 """How many tokens the estimate is believed for, before bills count as much."""
 _PLAUSIBLE: Final = (0.4, 2.5)
@@ -144,6 +145,13 @@ class Tracker:
         self._warned: set[tuple[Budget, str]] = set()
         self._listed: dict[tuple[str, bool], dict[str, float] | None] = {}
         self._lock = threading.RLock()
+        limited = next((budget for budget in self.budgets if budget.max_cost_usd is not None), None)
+        self._has_prices = limited is None or prices is not None or _bill.has_listed_prices()
+        if limited is not None and not self._has_prices:
+            self._warn(
+                limited,
+                f"There are no prices, so max_cost_usd never takes effect: give Tracker(prices=...), or {_INSTALL}",
+            )
 
     def observe(self, request: Mapping[str, Any], response: Any) -> None:
         """Bills one model request: what was given to `messages.create`, and what it returned.
@@ -272,7 +280,7 @@ class Tracker:
         if budget.max_tokens is not None and cost.tokens >= budget.max_tokens:
             return f"{cost.tokens:,} of {budget.max_tokens:,} tokens"
         if budget.max_cost_usd is not None:
-            if cost.unpriced_tokens:
+            if cost.unpriced_tokens and self._has_prices:
                 self._warn(
                     budget, f"{cost.unpriced_tokens:,} tokens have no known price: max_cost_usd counts the rest."
                 )

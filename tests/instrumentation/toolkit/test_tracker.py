@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -248,6 +249,20 @@ def test_a_money_budget_says_when_it_cannot_be_judged() -> None:
     talk(tracker, SCRIPT, model="claude-of-tomorrow-9")
     assert tracker.decide("same").action == "go"
     assert len(heard) == 1 and "no known price" in heard[0]
+
+
+def test_a_money_budget_says_at_once_that_there_are_no_prices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, one time; with prices of one's own, or without a limit in money, there is nothing to say."""
+    monkeypatch.setitem(sys.modules, "genai_prices", None)
+    heard: list[str] = []
+    budget = Budget("refuse", max_cost_usd=0.0)
+    Tracker(prices=PRICES, budgets=[budget], on_warning=heard.append)
+    Tracker(budgets=[Budget("refuse", max_calls=1)], on_warning=heard.append)
+    assert heard == []
+    tracker = Tracker(budgets=[budget, Budget("refuse", max_cost_usd=1.0)], on_warning=heard.append)
+    talk(tracker, SCRIPT)
+    assert tracker.decide("same").action == "go" and tracker.total.cost_usd is None
+    assert len(heard) == 1 and "pip install genai-prices" in heard[0] and "\n" not in heard[0]
 
 
 def test_the_strictest_budget_holds() -> None:

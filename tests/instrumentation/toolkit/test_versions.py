@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import toolspend
 from tool_layer import ask
 from toolspend.testing import Captured
-from toolspend.toolkit import Tool, ToolRegistry, ToolVersions, VersionedTools, execute_tool_calls
-from toolspend.toolkit.versions import BreakingChange, changes, mcp_server
+from toolspend.toolkit import Tool, ToolRegistry, ToolVersions, VersionedTools, execute_tool_calls, mcp_server
+from toolspend.toolkit.versions import BreakingChange, changes
 
 V1: dict[str, Any] = {
     "type": "object",
