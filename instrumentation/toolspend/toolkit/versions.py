@@ -182,9 +182,9 @@ def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30
         structured: dict[str, Any] = {}
         if tool is not None and tool.output_schema is not None and not work.is_error:
             try:
-                structured["structured_content"] = json.loads(text_of(block["content"]) or "")
-            except ValueError:
-                said = f"{params.name} declares an output schema, and what it returned is no JSON. Use another tool."
+                structured["structured_content"] = _structured(block["content"], tool.output_schema)
+            except ValueError as error:
+                said = f"{params.name} declares an output schema, and what it returned is {error}. Use another tool."
                 block = failed(work, said, at.ERROR_TOOL)
         told: Mapping[str, Any] = {at.MCP_ERROR_TYPE: block.error_type} if block.error_type is not None else {}
         return types.CallToolResult(
@@ -195,6 +195,17 @@ def mcp_server(tools: VersionedTools, name: str, *, timeout_s: float | None = 30
         )
 
     return Server(name, on_list_tools=list_tools, on_call_tool=call_tool, **options)
+
+
+def _structured(content: Content, schema: Mapping[str, Any]) -> Any:
+    """The JSON value of a content. Raises ValueError, which says what it is not."""
+    try:
+        value = json.loads(text_of(content) or "")
+    except ValueError:
+        raise ValueError("no JSON") from None
+    if schema.get("type") == "object" and not isinstance(value, dict):
+        raise ValueError("no JSON object")  # to clients of before 2026 it could not even be sent
+    return value
 
 
 def _as_mcp(types: Any, content: Content) -> list[Any]:

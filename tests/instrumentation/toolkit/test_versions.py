@@ -328,7 +328,7 @@ def test_images_and_structured_results_come_over_mcp() -> None:
     linked = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
     relayed = {"type": "image", "data": "aGk=", "mimeType": "image/gif"}
     made, anything, promised = ToolVersions("draw"), {"type": "object"}, {"type": "object"}
-    results = ([{"type": "text", "text": "a"}, image, linked, relayed], {"n": 1}, "no JSON", [image])
+    results = ([{"type": "text", "text": "a"}, image, linked, relayed], {"n": 1}, "no JSON", [image], [1, 2])
     for version, result in enumerate(results):
         schema = promised if version else None
         made.add(Tool("draw", "Draws.", anything, lambda result=result: result, output_schema=schema), str(version))
@@ -337,7 +337,7 @@ def test_images_and_structured_results_come_over_mcp() -> None:
         async with mcp.Client(mcp_server(VersionedTools(made), "library")) as client:
             return [await client.call_tool(f"draw_v{version}", {}) for version in range(len(results))]
 
-    mixed, kept, broken, drawn = asyncio.run(main())
+    mixed, kept, broken, drawn, listed = asyncio.run(main())
     assert [each.type for each in mixed.content] == ["text", "image", "text", "image"]
     assert [(each.data, each.mime_type) for each in mixed.content[1::2]] == [
         ("aGk=", "image/png"),
@@ -345,7 +345,7 @@ def test_images_and_structured_results_come_over_mcp() -> None:
     ]
     assert json.loads(mixed.content[2].text) == linked
     assert kept.structured_content == {"n": 1} and not kept.is_error
-    for each in (broken, drawn):
+    for each in (broken, drawn, listed):
         assert each.is_error and "what it returned is no JSON" in each.content[0].text
         assert each.meta["toolspend/error_type"] == "tool_error"
 
