@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ._focus import Focus
+from ._focus import Focus, is_error
 from ._pieces import FAIR, GOOD, MUST, POOR, Fitted, Piece, fit
 
 _DEFINITION: Final = re.compile(
@@ -19,6 +19,7 @@ _CONSTANT: Final = re.compile(
     r"|[A-Z][A-Z0-9_]{2,}\b.*[=:]|#define\s+\w+)"
 )
 _MARK: Final = re.compile(r"\b(?:FIXME|BUG|XXX|HACK|TODO|ERROR|DEPRECATED|WARNING)\b")
+_SAYS: Final = re.compile(r"([\"'`])(.*?)\1")
 _RAISES: Final = re.compile(r"\b(?:raise|throw|panic!?|errors\.New|fatal)\b")
 _STRONG: Final = re.compile(
     r"^\s*(?:def \w+\(|class \w+[(:{ ]|import \w|from \w+ import|function \w+\(|const \w+ =|func \w|fn \w+\(|#include|"
@@ -46,7 +47,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         if not line.strip():
             continue
         indent = len(line) - len(line.lstrip())
-        if focus.is_named(line) or re.search(r"\b(?:FIXME|BUG|ERROR)\b", line):
+        if focus.is_named(line) or re.search(r"\b(?:FIXME|BUG|ERROR)\b", line) or _says_error(line):
             piece = Piece(line, MUST)
         elif _CONSTANT.match(line) and indent <= 4:
             piece = Piece(line, GOOD, 1.0)
@@ -67,3 +68,8 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         after_definition = bool(_DEFINITION.match(line))
         pieces.append(piece)
     return fit(pieces, max_tokens, focus, "lines")
+
+
+def _says_error(line: str) -> bool:
+    """Whether `line` has a text about an error; the names of exceptions and of functions are none."""
+    return is_error(line) and any(is_error(match.group(2)) for match in _SAYS.finditer(line))

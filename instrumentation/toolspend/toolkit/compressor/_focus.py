@@ -13,8 +13,15 @@ _ERROR: Final = re.compile(
     re.IGNORECASE,
 )
 _NO_ERROR: Final = re.compile(
-    r"\b(?:0|no|zero|without|any)\s+(?:error|fail|exception|conflict)\w*"
-    r"|\"?\b\w*(?:error|fail|exception)\w*\"?\s*[:=]\s*(?:null|none|false|0\b|\"\"|''|\[\]|\{\})",
+    r"\b(?:no|zero|without|any)\s+(?:error|fail|exception|conflict)\w*"
+    # None of them, but not "worker-0 failed" or "pump 0 failed", where the number is another word's.
+    r"|(?<![^\s(\[,;|])0\s+(?:errors|failures|exceptions|conflicts)\b"
+    r"|(?:(?<![^\s(\[,;|])(?<![^\W\d_]\s)"
+    r"|\b(?:passed|ok|succeeded|skipped|done|and|with|of|has|have|had|found|are|were|was|got|tests|total|info)\s)"
+    r"0\s+(?:error|fail|exception|conflict)\w*"
+    r"|\"?\b\w*(?:error|fail|exception)\w*\"?\s*[:=]\s*(?:\"\"|''|\[\]|\{\}|0(?:\.0+)?(?!\w|[.,]\d)"
+    # "error=null user=x" has none, "error: null pointer" is one.
+    r"|(?:null|none|false)(?!\w)(?!\s+[a-z]\w*\b(?!\s*[:=])))",
     re.IGNORECASE,
 )
 _ID: Final = re.compile(
@@ -34,19 +41,37 @@ class Focus:
 
     def __init__(self, task: str | None = None, keep: Iterable[str] = ()) -> None:
         self.names = sorted({*keep, *(_names_in(task) if task else ())} - {""}, key=len, reverse=True)
-        self._named = (
-            re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in self.names), re.IGNORECASE)
-            if self.names
-            else None
-        )
+        self._each = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in self.names}
+        whole = "|".join(pattern.pattern for pattern in self._each.values())
+        self._named = re.compile(whole, re.IGNORECASE) if whole else None
 
     def is_named(self, text: str) -> bool:
         """Whether `text` holds something that the task named."""
         return self._named is not None and self._named.search(text) is not None
 
+    def names_in(self, text: str) -> set[str]:
+        """Which of the names stand in `text`."""
+        return {name for name, pattern in self._each.items() if pattern.search(text)} if self.is_named(text) else set()
+
     def must_keep(self, text: str) -> bool:
         """Whether `text` must stay: it is about an error, or names what the task named."""
         return self.is_named(text) or is_error(text)
+
+    def must_spans(self, text: str) -> list[tuple[int, int]]:
+        """Where in `text` errors and what the task named are."""
+        patterns = [each for each in (self._named, _ERROR) if each is not None]
+        return sorted(match.span() for pattern in patterns for match in pattern.finditer(text))
+
+    def around_names(self, text: str, around: int) -> str:
+        """What the task named in `text`, with `around` characters on each side; empty where it is not there."""
+        kept: list[list[int]] = []
+        for match in self._named.finditer(text) if self._named is not None else ():
+            start, end = max(0, match.start() - around), match.end() + around
+            if kept and start <= kept[-1][1]:
+                kept[-1][1] = end
+            else:
+                kept.append([start, end])
+        return "…".join(text[start:end].strip() for start, end in kept)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where in `text` the things are that make it worth keeping."""

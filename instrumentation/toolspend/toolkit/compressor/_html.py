@@ -9,18 +9,20 @@ from ._focus import Focus
 from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 from ._text import pieces_of
 
-_UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "head", "iframe", "canvas", "select"})
+_UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "iframe", "canvas", "select"})
 _AROUND: Final = frozenset({"nav", "footer", "aside", "header", "form", "button"})
-_HEADINGS: Final = {f"h{level}": "#" * level + " " for level in range(1, 7)}
+_HEADINGS: Final = {"title": "# ", **{f"h{level}": "#" * level + " " for level in range(1, 7)}}
+_NAME_AROUND: Final = 60
 _BLOCKS: Final = frozenset({
     "p", "div", "section", "article", "main", "li", "ul", "ol", "tr", "table", "pre", "blockquote", "dt", "dd", "br",
-    "body", "figcaption", "title", *_AROUND, *_HEADINGS,
+    "body", "figcaption", *_AROUND, *_HEADINGS,
 })  # fmt: skip
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, focus: Focus) -> None:
         super().__init__(convert_charrefs=True)
+        self._focus = focus
         self.blocks: list[tuple[str, bool]] = []
         """Text, and whether it stands around the page's matter."""
         self._text: list[str] = []
@@ -31,7 +33,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in _UNREAD:
             self._unread += 1
-        elif tag in _BLOCKS:
+        elif tag in _BLOCKS and not self._unread:
             self.flush()
             self._prefix = _HEADINGS.get(tag, "- " if tag == "li" else "")
         elif tag in ("td", "th") and self._text:
@@ -41,6 +43,9 @@ class _Reader(HTMLParser):
         alt = dict(attrs).get("alt")
         if tag == "img" and alt and not self._unread:
             self._text.append(f"[{alt}]")
+        for _, value in attrs if self._focus.names else ():
+            if value and value != alt:
+                self._put_named(value)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _UNREAD:
@@ -53,6 +58,16 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._unread:
             self._text.append(data)
+        elif self._focus.names:
+            self._put_named(data)
+
+    def handle_comment(self, data: str) -> None:
+        self._put_named(data)
+
+    def _put_named(self, unread: str) -> None:
+        """What the task named stays, though no reader sees it: in links, values, options and scripts."""
+        if named := self._focus.around_names(unread, _NAME_AROUND):
+            self._text.append(f" [{named}] ")
 
     def flush(self) -> None:
         text = " ".join("".join(self._text).split())
@@ -76,7 +91,7 @@ def is_html(text: str) -> bool:
 
 def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     """The page's text; of what is too long, the blocks and sentences that say most."""
-    reader = _Reader()
+    reader = _Reader(focus)
     reader.feed(text)
     reader.close()
     reader.flush()
@@ -87,8 +102,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
             continue  # menus say everything twice
         seen.add(block)
         if is_around:
-            if focus.is_named(block):
-                pieces.append(Piece(block, MUST))
+            pieces += [piece for piece in pieces_of(block, focus) if piece.rank == MUST]
         elif block.startswith("#"):
             rank = MUST if focus.must_keep(block) else GOOD if len(block) < 80 else FAIR
             pieces.append(Piece(block, rank, 3.0 if block.startswith("# ") else 0.5))

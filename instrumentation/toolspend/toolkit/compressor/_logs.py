@@ -52,10 +52,13 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     last: _Group | None = None
     last_count = 0
     for index, line in enumerate(lines):
-        if last is not None and (line[:1].isspace() or line.startswith(("Traceback", "Caused by", "at "))):
+        is_more = last is not None and (line[:1].isspace() or line.startswith(("Traceback", "Caused by", "at ")))
+        if last is not None and is_more:
             if last.count == 1 and last_count == 1 and len(last.more) < 40:
                 last.more.append(line)
-            continue
+                continue
+            if not focus.must_keep(line):
+                continue
         form = _VARIABLE.sub("0", line)
         group = groups.get(form)
         if group is None:
@@ -63,7 +66,8 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
         else:
             group.others += _differing(group.text, line)
         group.count += 1
-        last, last_count = group, group.count
+        if not is_more:
+            last, last_count = group, group.count
         if group.count > 1 and focus.is_named(line):
             pieces.append((index, Piece(line, MUST)))
     for group in groups.values():
@@ -76,9 +80,9 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
                 said += (": also " + ", ".join(differing[:_MOST_DIFFERING]) + more) if differing else ""
             said += ")"
         if group.more:
-            said += "\n" + "\n".join(_trace(group.more))
+            said += "\n" + "\n".join(_trace(group.more, focus))
         rank = (
-            MUST if group.is_error or focus.is_named(group.text) or any(is_error(line) for line in group.more)
+            MUST if group.is_error or focus.is_named(group.text) or any(map(focus.must_keep, group.more))
             else GOOD if group.count <= max(_RARE, 0.02 * len(lines)) or _WARNING.search(group.text[:80])
             else POOR if _QUIET.search(group.text[:60]) else FAIR
         )  # fmt: skip
@@ -96,9 +100,9 @@ def _differing(first: str, line: str) -> list[str]:
     return [new for old, new in list(zip(ours, theirs, strict=False))[skip:] if new != old and len(new) <= 80]
 
 
-def _trace(lines: list[str]) -> list[str]:
-    """The first two and the last three lines of a stack trace, and those between that name an error."""
+def _trace(lines: list[str], focus: Focus) -> list[str]:
+    """The first two and the last three lines of a stack trace, and those between that must stay."""
     if len(lines) <= 6:
         return lines
-    between = [line for line in lines[2:-3] if is_error(line)][:4]
+    between = [line for line in lines[2:-3] if focus.must_keep(line)]
     return [*lines[:2], f"    […{len(lines) - 5 - len(between)}]", *between, *lines[-3:]]

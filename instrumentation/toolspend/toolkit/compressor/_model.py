@@ -59,13 +59,12 @@ async def summarise(
 
 def _lost(text: str, said: str, focus: Focus) -> list[str]:
     """The lines about errors and named ids whose facts are not in `said`."""
-    lowered = said.lower()
+    lowered, has = said.lower(), focus.names_in(said)
     lost: dict[str, None] = {}
     for line in sentences(text):
-        named = [name for name in focus.names if name.lower() in line.lower()]
-        if any(name.lower() not in lowered for name in named) or (is_error(line) and line.lower() not in lowered):
+        if focus.names_in(line) - has or (is_error(line) and line.lower() not in lowered):
             lost[focus.shortened(line, 60) if len(line) > 240 else line] = None
-    return list(lost)[:40]
+    return list(lost)
 
 
 def _client() -> Any:

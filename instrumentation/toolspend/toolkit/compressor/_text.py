@@ -24,7 +24,7 @@ def pieces_of(text: str, focus: Focus) -> list[Piece]:
     """The sentences of a paragraph."""
     found = []
     for sentence in _SENTENCE.split(text):
-        for part in _parts(sentence):
+        for part in _parts(sentence, focus):
             facts = facts_in(part)
             rank = MUST if focus.must_keep(part) else GOOD if facts else FAIR
             found.append(Piece(part, rank, facts / (1 + len(part) / 120)))
@@ -52,10 +52,22 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     return fit(pieces, max_tokens, focus, "sentences")
 
 
-def _parts(sentence: str) -> list[str]:
+def _parts(sentence: str, focus: Focus) -> list[str]:
+    """A long sentence in parts, cut at blanks where it has some, and never within what must stay."""
     if len(sentence) <= _LONGEST:
         return [sentence]
-    return [sentence[start : start + _LONGEST] for start in range(0, len(sentence), _LONGEST)]
+    spans = focus.must_spans(sentence)
+    parts: list[str] = []
+    start = number = 0
+    while len(sentence) - start > _LONGEST:
+        end = sentence.rfind(" ", start + 1, start + _LONGEST + 1)
+        end = start + _LONGEST if end < 0 else end
+        while number < len(spans) and spans[number][0] < end:
+            end = max(end, spans[number][1])
+            number += 1
+        parts.append(sentence[start:end].strip())
+        start = end
+    return [part for part in (*parts, sentence[start:].strip()) if part]
 
 
 def _words(text: str) -> set[str]:

@@ -1,0 +1,151 @@
+"""Errors and what the task named are never lost, whatever the kind of content and however small the budget."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import standin
+from toolspend.toolkit import ResultStore
+from toolspend.toolkit.compressor import Compression, compress
+from toolspend.toolkit.compressor._focus import is_error
+
+TASK = "What became of ORD-4711?"
+PARAGRAPHS = "".join(f"<p>In {n} it rained {n * 7.5} mm on the hills of the north.</p>" for n in range(300))
+
+
+def made(text: str, max_tokens: int = 200, task: str | None = TASK) -> Compression:
+    found = asyncio.run(compress(text, "tool", max_tokens, task=task, store=ResultStore()))
+    assert found.strategy != "none"
+    return found
+
+
+def page(extra: str, head: str = "<head><title>Rain</title></head>") -> str:
+    return f"<!doctype html><html>{head}<body>{extra}{PARAGRAPHS}</body></html>"
+
+
+def test_a_page_whose_head_does_not_end_is_read() -> None:
+    """`</head>` is optional."""
+    found = made(page("<h1>Floods</h1>", "<head><meta charset=utf-8><title>Rain</title>"))
+    assert found.strategy == "html"
+    assert "# Floods" in found.text and "# Rain" in found.text and "it rained" in found.text
+
+
+@pytest.mark.parametrize("tag", ["header", "form", "aside", "nav", "footer"])
+def test_errors_around_a_page_stay(tag: str) -> None:
+    """What stands there and says nothing of the kind goes."""
+    found = made(page(f"<{tag}><a>Home</a><p>Payment failed with E77</p></{tag}>"))
+    assert "Payment failed with E77" in found.text and "Home" not in found.text
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        '<a href="/orders/ORD-4711">open</a>',
+        '<nav><a href="/orders/ORD-4711">open</a></nav>',
+        '<input name="order" value="ORD-4711">',
+        "<select><option>ORD-1</option><option>ORD-4711</option></select>",
+        '<select><option value="ORD-4711">the second</option></select>',
+        '<script>{"orders": ["ORD-4711"]}</script>',
+        "<!-- made for ORD-4711 -->",
+    ],
+)
+def test_a_named_id_stays_where_no_reader_of_the_page_sees_it(element: str) -> None:
+    """In an attribute, an option, a script or a comment."""
+    assert "ORD-4711" in made(page(element)).text
+    assert "ORD-1" not in made(page(element), task=None).text
+
+
+def test_indented_lines_after_a_repeated_form_are_looked_at() -> None:
+    """An error and a named id among them stay, the rest goes."""
+    lines = []
+    for n in range(300):
+        lines += [f"2026-11-02T10:00:{n % 60:02d}Z INFO worker {n} done", f"    in step {n}"]
+        lines += {200: ["    but the disk refused to write E88"], 250: ["    for ORD-4711"]}.get(n, [])
+    found = made("\n".join(lines), 100)
+    assert found.strategy == "log"
+    assert "refused to write E88" in found.text and "for ORD-4711" in found.text and "in step 7" not in found.text
+
+
+def test_a_stack_trace_keeps_what_must_stay_in_its_middle() -> None:
+    """A named id, and every line about an error."""
+    frames = [f'  File "job.py", line {n}, in step' for n in range(60)]
+    frames[9] = "    order = ORD-4711"
+    frames[12:18] = [f"    rollback of part {name} failed" for name in "ABCDEF"]
+    frames[50] = "    the bank refused"
+    head = [f"2026-11-02T10:00:{n % 60:02d}Z INFO worker {n} done" for n in range(200)]
+    found = made("\n".join([*head, "2026-11-02T10:09:00Z WARN job stopped", *frames]), 100)
+    for kept in ("ORD-4711", *(f"part {name} failed" for name in "ABCDEF"), "the bank refused"):
+        assert kept in found.text
+    assert "line 30," not in found.text
+
+
+@pytest.mark.parametrize("lead", range(580, 602))
+def test_no_cut_through_a_long_sentence_parts_what_the_task_named(lead: int) -> None:
+    """Wherever the id stands, with blanks around it or without any in reach."""
+    for filler in ("lorem ipsum ", "lorem-ipsum-"):
+        start = (filler * 60)[:lead]
+        text = f"{start} ORD-4711 {filler * 300}" if " " in filler else f"{start}/ORD-4711/{filler * 300}"
+        assert "ORD-4711" in made(text, 60).text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pump 0 failed", "worker-0 failed", "node/0 failed", "version 1.0 failed", "disk 0 error", "test 0 failed",
+        "error: null pointer", "error: nonexistent file", "error rate: 0.5, errors: 0.5",
+    ],
+)  # fmt: skip
+def test_a_number_that_is_another_words_counts_no_errors(text: str) -> None:
+    """What failed is the pump."""
+    assert is_error(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0 failed", "12 passed, 0 failed", "12 passed 0 failed", "INFO 0 failed", "with 0 errors", "build: 0 errors",
+        "failed: 0", "failed=0", '"errors": 0', "error=null user=x", '"error": null', "errors: none",
+        "no errors", "(0 failed)",
+    ],
+)  # fmt: skip
+def test_a_count_of_none_is_no_error(text: str) -> None:
+    """Nothing failed."""
+    assert not is_error(text)
+
+
+def test_code_keeps_the_lines_that_speak_of_errors_or_are_named() -> None:
+    """But no exception's name is an error."""
+    code = "\n\n".join(
+        f"def f{n}(a):\n    try:\n        b = a + {n}\n    except ValueError:\n        b = 2\n    return b"
+        for n in range(90)
+    )
+    code = code.replace("a + 44", 'a + 44\n        log.error("connection refused ERR99")')
+    code = code.replace("a + 55", "a + orders['ORD-4711']")
+    found = made(code, 250)
+    assert found.strategy == "code"
+    assert "connection refused ERR99" in found.text and "ORD-4711" in found.text
+    assert "except ValueError" not in found.text
+
+
+def test_all_that_the_model_lost_comes_back() -> None:
+    """A hundred different errors, and an id that only looks as if it were there."""
+    words = " ".join(f"On day {n} the station counted {n * 37 % 911} birds of kind K{n}X." for n in range(900))
+    errors = " ".join(f"Sensor {n} failed with E{n}00." for n in range(100, 200))
+    text = f"{words} {errors} The ring ORD-4711 was found."
+    api = standin.Api([standin.say("Birds were counted. ORD-47112 was seen.")])
+    found = asyncio.run(
+        compress(
+            text,
+            "tool",
+            300,
+            task=TASK,
+            model="claude-haiku-4-5",
+            client=standin.async_client(api),
+            store=ResultStore(),
+        )
+    )
+    assert found.strategy == "model"
+    assert all(f"failed with E{n}00." in found.text for n in range(100, 200))
+    assert "ring ORD-4711 was" in found.text
