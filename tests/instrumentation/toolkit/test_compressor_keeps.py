@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -13,6 +14,7 @@ from toolspend.toolkit.compressor._focus import is_error
 
 TASK = "What became of ORD-4711?"
 PARAGRAPHS = "".join(f"<p>In {n} it rained {n * 7.5} mm on the hills of the north.</p>" for n in range(300))
+QUIET_ROWS = {f"rec-{n}": {"city": "Porto", "amount": n + 0.5, "state": "ok"} for n in range(600)}
 
 
 def made(text: str, max_tokens: int = 200, task: str | None = TASK) -> Compression:
@@ -115,6 +117,22 @@ def test_a_count_of_none_is_no_error(text: str) -> None:
     assert not is_error(text)
 
 
+def test_a_named_key_stays() -> None:
+    """Deep down, with whatever value, and in rows that nearly all lack it."""
+    deep: object = {"ORD-4711": {"a": []}}
+    for level in range(12):
+        deep = {"level": level, "inner": deep, "fill": ["x" * 50 + str(n) for n in range(20)]}
+    assert "ORD-4711" in made(json.dumps(deep)).text
+    assert '"errors":[' in made(json.dumps(deep).replace('"ORD-4711": {"a": []}', '"errors": [[5]]')).text
+    rows = [{"id": n, "city": "Porto", "amount": n + 0.5} for n in range(300)]
+    for value in (None, 0, "", "paid", {"state": "paid"}):
+        rows[170]["ORD-4711"] = value
+        assert "ORD-4711" in made(json.dumps(rows)).text
+    unlike = [{f"k{n}": "word " * 9, f"m{n}": n} for n in range(200)]
+    unlike[120]["ORD-4711"] = 0
+    assert "ORD-4711" in made(json.dumps(unlike)).text
+
+
 def test_code_keeps_the_lines_that_speak_of_errors_or_are_named() -> None:
     """But no exception's name is an error."""
     code = "\n\n".join(
@@ -149,3 +167,26 @@ def test_all_that_the_model_lost_comes_back() -> None:
     assert found.strategy == "model"
     assert all(f"failed with E{n}00." in found.text for n in range(100, 200))
     assert "ring ORD-4711 was" in found.text
+
+
+def test_an_object_that_is_a_map_is_sampled_as_rows() -> None:
+    """Records by id and a flat map: a table with the key; the failed and the named entries stay."""
+    records = json.loads(json.dumps(QUIET_ROWS))
+    records["rec-321"]["state"] = "failed E66"
+    records["ORD-4711"] = {"city": "Porto", "amount": 3.5, "state": "ok"}
+    found = made(json.dumps({"page": 3, "orders": records}), 300)
+    assert found.tokens_after <= 300
+    assert '"page":3' in found.text and "601 rows" in found.text and "city=Porto" in found.text
+    assert "rec-321," in found.text and "failed E66" in found.text and "ORD-4711," in found.text
+    scalars: dict[str, object] = {f"key-{n}": n + 0.5 for n in range(3_000)}
+    found = made(json.dumps({**scalars, "ORD-4711": 8}), 300)
+    assert found.tokens_after <= 300 and "ORD-4711,8" in found.text
+    found = made(json.dumps({**dict.fromkeys(scalars, "fine"), "key-77": "refused"}), 300)
+    assert found.tokens_after <= 300 and "key-77,refused" in found.text
+
+
+def test_a_record_of_many_unlike_fields_is_no_map() -> None:
+    """It keeps its keys."""
+    record = {f"field_{n}": n if n % 2 else f"word {n}" for n in range(30)} | {"long": "lorem ipsum " * 900}
+    found = made(json.dumps(record), 250)
+    assert '"field_29":29' in found.text and "rows" not in found.text

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ...evidence.weight import weigh
 from . import _rows
-from ._focus import Focus, facts_in
+from ._focus import Focus, facts_in, is_error
 from ._pieces import FAIR, GOOD, MUST, Fitted
 
 _LEVELS: Final = (
@@ -18,6 +18,9 @@ _LEVELS: Final = (
 )  # fmt: skip
 """(rows of each list, characters of each text, depth), from generous to mean."""
 _RARE_KEYS: Final = 3
+_MOST_FIELDS: Final = 20
+"""An object of more like values than this is a map."""
+_KEY: Final = "key"
 
 
 def parsed(text: str) -> Any:
@@ -68,6 +71,10 @@ class _Worth:
             return self._ranks.get(id(value), FAIR)
         return MUST if self._focus.must_keep(value if isinstance(value, str) else json.dumps(value)) else FAIR
 
+    def is_kept_by(self, key: str, value: Mapping[str, Any] | list[Any]) -> bool:
+        """Whether `key` alone says that it must stay: the task named it, or it says that its parts are errors."""
+        return self._focus.is_named(key) or (bool(value) and is_error(key))
+
     def _count(self, value: Any) -> None:
         if isinstance(value, Mapping):
             self._keys.update(value.keys())
@@ -79,8 +86,12 @@ class _Worth:
         if isinstance(value, Mapping):
             for key, each in value.items():
                 if isinstance(each, Mapping | list):
-                    rank = self._rank(each)
-                elif self.of(each) == MUST or (each and self._focus.must_keep(f"{key}={each}")):
+                    rank = min(MUST if self.is_kept_by(key, each) else FAIR, self._rank(each))
+                elif (
+                    self._focus.is_named(key)
+                    or self.of(each) == MUST
+                    or (each and self._focus.must_keep(f"{key}={each}"))
+                ):
                     rank = MUST
                 else:
                     is_rare = self._keys[key] <= _RARE_KEYS and self._keys.total() > 20 * _RARE_KEYS
@@ -121,22 +132,41 @@ class _Shaper:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
     def _object(self, value: Mapping[str, Any], depth: int) -> str:
+        if (rows := self._rows_of(value)) is not None:
+            return "{\n" + self._table(rows, list(value.values())) + "\n}"
         parts, dropped = [], 0
         for key, each in value.items():
             is_deep = depth >= self._max_depth and isinstance(each, Mapping | list) and each
-            if is_deep and self._worth.of(each) > GOOD:
+            if is_deep and self._worth.of(each) > GOOD and not self._worth.is_kept_by(key, each):
                 dropped += 1
             else:
                 parts.append(f"{json.dumps(key, ensure_ascii=False)}:{self.render(each, depth + 1)}")
         self.parts += dropped
         return "{" + ",".join(parts) + (f",…{dropped} more" if dropped else "") + "}"
 
+    def _rows_of(self, value: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+        """The entries of an object that is a map (of many like values) as rows with their key, else None."""
+        if len(value) <= _MOST_FIELDS:
+            return None
+        values = list(value.values())
+        if _rows.is_table(values):
+            column = "(key)" if any(_KEY in each for each in values) else _KEY
+            return [{column: key, **each} for key, each in value.items()]
+        is_long = self._max_rows is not None and len(value) > self._max_rows
+        kinds = {type(each) for each in values if each is not None}
+        if is_long and (kinds <= {int, float} or kinds in ({str}, {bool})):
+            return [{_KEY: key, "value": each} for key, each in value.items()]
+        return None
+
+    def _table(self, rows: list[Any], values: list[Any]) -> str:
+        good = [index for index, each in enumerate(values) if self._worth.of(each) == GOOD]
+        said, left = _rows.table(rows, self._max_rows, self._max_chars, self._focus, good)
+        self.rows += left
+        return said
+
     def _list(self, values: list[Any], depth: int) -> str:
         if _rows.is_table(values):
-            good = [index for index, each in enumerate(values) if self._worth.of(each) == GOOD]
-            said, left = _rows.table(values, self._max_rows, self._max_chars, self._focus, good)
-            self.rows += left
-            return f"[\n{said}\n]"
+            return f"[\n{self._table(values, values)}\n]"
         if self._max_rows is None or len(values) <= self._max_rows:
             return "[" + ",".join(self.render(each, depth + 1) for each in values) + "]"
         ranks = [self._worth.of(each) for each in values]

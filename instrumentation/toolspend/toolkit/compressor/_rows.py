@@ -46,7 +46,9 @@ def table(
     seldom = {column for column in columns if present[column] < _SELDOM * len(flat)}
     columns = [column for column in columns if column not in constant and column not in seldom]
     numeric = {column: found for column in columns if (found := _numbers(flat, column))}
-    shown = list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus, good)
+    shown = (
+        list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus, good, seldom)
+    )
     lines = [f"{len(flat)} rows" + (f", {len(shown)} of them shown, by number" if len(shown) < len(flat) else "")]
     if constant:
         lines.append(
@@ -105,7 +107,9 @@ def _numbers(rows: Sequence[Mapping[str, Any]], column: str) -> dict[int, float]
     if len(found) < 3 or len(found) < 0.8 * len(values):
         return {}
     name = column.rsplit(".", 1)[-1].lower()
-    if name in ("id", "no", "nr", "index", "year") or name.endswith(("_id", "_no", "_at", "ts", "timestamp")):
+    if name in ("id", "no", "nr", "key", "(key)", "index", "year") or name.endswith(
+        ("_id", "_no", "_at", "ts", "timestamp")
+    ):
         return {}
     return found
 
@@ -117,9 +121,12 @@ def _sample(
     max_rows: int,
     focus: Focus,
     good: Collection[int],
+    seldom: Collection[str],
 ) -> list[int]:
     """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
-    texts = [" ".join(_plain(value) for value in row.values()) for row in rows]
+    # Other columns stand in the header, whichever rows are shown.
+    named = {column for column in seldom if focus.is_named(column)}
+    texts = [" ".join([*map(_plain, row.values()), *(named & row.keys())]) for row in rows]
     fields = [" ".join(f"{key}={_plain(value)}" for key, value in row.items() if "err" in key.lower()) for row in rows]
     must = [i for i, text in enumerate(texts) if focus.must_keep(text) or is_error(fields[i])]
     if len(must) > max(0.5 * len(rows), max_rows):
