@@ -59,6 +59,13 @@ def test_a_named_id_stays_where_no_reader_of_the_page_sees_it(element: str) -> N
     assert "ORD-1" not in made(page(element), task=None).text
 
 
+@pytest.mark.parametrize("start", ["<select><option>one", "<svg><path>"])
+def test_a_page_is_read_though_an_element_is_not_closed(start: str) -> None:
+    """Neither a choice nor a drawing holds paragraphs."""
+    found = made(page(f"{start}<p>Payment failed with E77</p>"))
+    assert "Payment failed with E77" in found.text and "it rained" in found.text
+
+
 def test_indented_lines_after_a_repeated_form_are_looked_at() -> None:
     """An error and a named id among them stay, the rest goes."""
     lines = []
@@ -90,6 +97,12 @@ def test_no_cut_through_a_long_sentence_parts_what_the_task_named(lead: int) -> 
         start = (filler * 60)[:lead]
         text = f"{start} ORD-4711 {filler * 300}" if " " in filler else f"{start}/ORD-4711/{filler * 300}"
         assert "ORD-4711" in made(text, 60).text
+
+
+@pytest.mark.parametrize("lead", range(560, 620))
+def test_no_cut_parts_an_error_from_what_it_says(lead: int) -> None:
+    """The code after the word stays with it."""
+    assert "failed with E77" in made("\u6c34" * lead + " it failed with E77 " + "\u6c34" * 4_000, 60).text
 
 
 @pytest.mark.parametrize(
@@ -183,6 +196,16 @@ def test_an_object_that_is_a_map_is_sampled_as_rows() -> None:
     assert found.tokens_after <= 300 and "ORD-4711,8" in found.text
     found = made(json.dumps({**dict.fromkeys(scalars, "fine"), "key-77": "refused"}), 300)
     assert found.tokens_after <= 300 and "key-77,refused" in found.text
+
+
+def test_maps_with_gaps_and_maps_of_short_lists_are_sampled() -> None:
+    """Some records are null; points are one value each."""
+    gaps = {f"rec-{n}": {"amount": n + 0.5, "state": "ok"} if n % 9 else None for n in range(600)}
+    found = made(json.dumps({**gaps, "ORD-4711": None}), 300)
+    assert found.tokens_after <= 300 and "ORD-4711," in found.text and "601 rows" in found.text
+    points = {f"rec-{n}": [n, n + 1] for n in range(600)}
+    found = made(json.dumps({**points, "ORD-4711": [7, 9]}), 300)
+    assert found.tokens_after <= 300 and 'ORD-4711,"[7,9]"' in found.text
 
 
 def test_a_record_of_many_unlike_fields_is_no_map() -> None:

@@ -82,12 +82,12 @@ class Focus:
         """`text` with what lies further than `around` characters from its start or from any fact left out."""
         kept = [(0, min(around, len(text)))]
         for start, end in self.spans(text):
-            start, end = _word_start(text, max(0, start - around)), _word_end(text, min(len(text), end + around))
+            start, end = _word_start(text, max(0, start - around)), word_end(text, min(len(text), end + around))
             if start <= kept[-1][1] + 3:
                 kept[-1] = (kept[-1][0], max(kept[-1][1], end))
             else:
                 kept.append((start, end))
-        kept[0] = (0, _word_end(text, kept[0][1]))
+        kept[0] = (0, word_end(text, kept[0][1]))
         said = "…".join(text[start:end].strip() for start, end in kept)
         return said if kept[-1][1] >= len(text) else said + "…"
 
@@ -122,6 +122,7 @@ def _word_start(text: str, index: int) -> int:
     return space + 1 if index > 0 and index - space < 20 else index
 
 
-def _word_end(text: str, index: int) -> int:
+def word_end(text: str, index: int) -> int:
+    """Where the word at `index` of `text` ends; `index` itself where that is far."""
     space = text.find(" ", index)
     return space if 0 <= space - index < 20 else (len(text) if len(text) - index < 20 else index)

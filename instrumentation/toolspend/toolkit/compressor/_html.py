@@ -10,6 +10,7 @@ from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 from ._text import pieces_of
 
 _UNREAD: Final = frozenset({"script", "style", "noscript", "svg", "template", "iframe", "canvas", "select"})
+_NO_BLOCKS: Final = frozenset({"select", "svg"})
 _AROUND: Final = frozenset({"nav", "footer", "aside", "header", "form", "button"})
 _HEADINGS: Final = {"title": "# ", **{f"h{level}": "#" * level + " " for level in range(1, 7)}}
 _NAME_AROUND: Final = 60
@@ -27,12 +28,14 @@ class _Reader(HTMLParser):
         """Text, and whether it stands around the page's matter."""
         self._text: list[str] = []
         self._prefix = ""
-        self._unread = 0
+        self._unread: list[str] = []
         self._around = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _BLOCKS and tag != "title" and self._unread and self._unread[-1] in _NO_BLOCKS:
+            self._unread.pop()  # it was not closed
         if tag in _UNREAD:
-            self._unread += 1
+            self._unread.append(tag)
         elif tag in _BLOCKS and not self._unread:
             self.flush()
             self._prefix = _HEADINGS.get(tag, "- " if tag == "li" else "")
@@ -49,7 +52,8 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _UNREAD:
-            self._unread = max(0, self._unread - 1)
+            while tag in self._unread and self._unread.pop() != tag:
+                pass
         elif tag in _BLOCKS:
             self.flush()
         if tag in _AROUND:

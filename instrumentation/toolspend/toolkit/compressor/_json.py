@@ -63,6 +63,7 @@ class _Worth:
         self._ranks: dict[int, int] = {}
         self._keys: Counter[str] = Counter()
         self._count(value)
+        self._total = self._keys.total()
         self._rank(value)
 
     def of(self, value: Any) -> int:
@@ -94,7 +95,7 @@ class _Worth:
                 ):
                     rank = MUST
                 else:
-                    is_rare = self._keys[key] <= _RARE_KEYS and self._keys.total() > 20 * _RARE_KEYS
+                    is_rare = self._keys[key] <= _RARE_KEYS and self._total > 20 * _RARE_KEYS
                     rank = GOOD if is_rare and facts_in(str(each)) else FAIR
                 found = min(found, rank)
         elif isinstance(value, list):
@@ -149,12 +150,14 @@ class _Shaper:
         if len(value) <= _MOST_FIELDS:
             return None
         values = list(value.values())
-        if _rows.is_table(values):
-            column = "(key)" if any(_KEY in each for each in values) else _KEY
-            return [{column: key, **each} for key, each in value.items()]
+        full = [each for each in values if each not in (None, {})]
+        if len(full) >= 0.5 * len(values) and _rows.is_table(full):
+            column = "(key)" if any(_KEY in each for each in full) else _KEY
+            return [{column: key, **(each or {})} for key, each in value.items()]
         is_long = self._max_rows is not None and len(value) > self._max_rows
         kinds = {type(each) for each in values if each is not None}
-        if is_long and (kinds <= {int, float} or kinds in ({str}, {bool})):
+        is_short = kinds == {list} and all(each is None or _is_short(each) for each in values)
+        if is_long and (is_short or kinds <= {int, float} or kinds in ({str}, {bool})):
             return [{_KEY: key, "value": each} for key, each in value.items()]
         return None
 
@@ -183,3 +186,8 @@ class _Shaper:
         if len(numbers) == len(values):
             about += f"; sum {sum(numbers):.10g}, min {min(numbers):.10g}, max {max(numbers):.10g}"
         return f"[{said}](…{about})"
+
+
+def _is_short(values: list[Any]) -> bool:
+    """Whether a list is as good as one value: a point, a range, some tags."""
+    return len(values) <= _MOST_FIELDS and not any(isinstance(each, Mapping | list) for each in values)

@@ -7,12 +7,13 @@ import re
 from collections import Counter
 from typing import Final
 
-from ._focus import Focus, facts_in
+from ._focus import Focus, facts_in, word_end
 from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 
 _SENTENCE: Final = re.compile(r"(?<=[.!?。\uff01\uff1f])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9ÄÖÜÀ-Þ\u0400-\u9fff])")
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _LONGEST: Final = 600
+_AROUND: Final = 48
 
 
 def sentences(text: str) -> list[str]:
@@ -53,7 +54,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
 
 
 def _parts(sentence: str, focus: Focus) -> list[str]:
-    """A long sentence in parts, cut at blanks where it has some, and never within what must stay."""
+    """A long sentence in parts, cut at blanks where it has some, and never near what must stay."""
     if len(sentence) <= _LONGEST:
         return [sentence]
     spans = focus.must_spans(sentence)
@@ -62,8 +63,8 @@ def _parts(sentence: str, focus: Focus) -> list[str]:
     while len(sentence) - start > _LONGEST:
         end = sentence.rfind(" ", start + 1, start + _LONGEST + 1)
         end = start + _LONGEST if end < 0 else end
-        while number < len(spans) and spans[number][0] < end:
-            end = max(end, spans[number][1])
+        while number < len(spans) and spans[number][0] - _AROUND < end:
+            end = max(end, word_end(sentence, min(len(sentence), spans[number][1] + _AROUND)))
             number += 1
         parts.append(sentence[start:end].strip())
         start = end
