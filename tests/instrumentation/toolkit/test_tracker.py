@@ -243,7 +243,8 @@ def test_a_budget_warns_once() -> None:
 
 
 def test_a_money_budget_says_when_it_cannot_be_judged() -> None:
-    """Without prices it refuses nothing, and warns that it does not count everything."""
+    """Without the model's price it refuses nothing, and warns that it does not count everything."""
+    pytest.importorskip("genai_prices")
     heard: list[str] = []
     tracker = Tracker(budgets=[Budget("refuse", max_cost_usd=0.0)], on_warning=heard.append)
     talk(tracker, SCRIPT, model="claude-of-tomorrow-9")
