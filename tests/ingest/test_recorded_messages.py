@@ -356,9 +356,13 @@ def any_value(value: Any) -> dict[str, Any]:
     return {} if value is None else {"stringValue": value}
 
 
-def evidence_of(store: Store, *records: tuple[str, Any]) -> tuple[Any, ...]:
-    """What is known of the prompt and the output of one request from its records, each a name and a body."""
-    span = Made(1, 2, "chat", {at.OPERATION: "chat", at.INPUT_TOKENS: 90, at.OUTPUT_TOKENS: 9}, scope="")
+def evidence_of(store: Store, *records: tuple[str, Any], **own: Any) -> tuple[Any, ...]:
+    """What is known of the prompt and the output of one request from its records, each a name and a body.
+
+    `own`: evidence that its span has in one attribute.
+    """
+    said = {at.CONTEXT_EVIDENCE: json.dumps(own)} if own else {}
+    span = Made(1, 2, "chat", {at.OPERATION: "chat", at.INPUT_TOKENS: 90, at.OUTPUT_TOKENS: 9, **said}, scope="")
     listed = [
         {"timeUnixNano": str(START + place), "eventName": name, "body": any_value(body), "traceId": span.trace_id,
          "spanId": span.span_id}
@@ -373,6 +377,14 @@ def evidence_of(store: Store, *records: tuple[str, Any]) -> tuple[Any, ...]:
 
 
 ASKED = {"tool_calls": [{"id": "c1", "function": {"name": "look", "arguments": {"at": "it"}}}]}
+
+
+def test_evidence_of_our_own_is_not_overruled(store: Store) -> None:
+    """A span that an instrumented agent described keeps its description, of which it says nothing twice."""
+    asked = ("gen_ai.user.message", {"content": "What is it? " * 9})
+    offered = ("gen_ai.user.message", {"content": {"tools": [{"name": "look", "description": "Looks."}]}})
+    found = evidence_of(store, asked, offered, delta=[["u", 5]])
+    assert found[:3] == ([["u", 5]], None, None)
 
 
 def test_openllmetrys_tools_are_no_message(store: Store) -> None:

@@ -131,7 +131,7 @@ def of_request(
 ) -> dict[str, Any]:
     """The evidence that a request's content gives, but for what the span says of itself."""
     found: dict[str, Any] = {}
-    if messages is not None and not {at.CONTEXT_EVIDENCE, at.CONTEXT_DELTA} & span.attributes.keys():
+    if at.CONTEXT_DELTA not in span.attributes and messages is not None:
         found |= evidence.of_prompt(messages, tools, system)
     if at.OUTPUT_SEGMENTS not in span.attributes and output is not None:
         found |= evidence.of_output(output)

@@ -20,7 +20,6 @@ from ..rows import (
     ToolSelection,
 )
 from . import usage as usages
-from .evidence import apart
 from .messages import loads
 from .usage import Usage
 
@@ -183,8 +182,6 @@ def _stop_reason(span: Span) -> str | None:
 
 def _evidence(span: Span) -> Evidence | None:
     """What is said of the prompt and the output."""
-    if (together := span.text(at.CONTEXT_EVIDENCE)) is not None:
-        span = span.saying(apart(together))
     row = Evidence(
         request_id=span.span_id,
         trace_id=span.trace_id,

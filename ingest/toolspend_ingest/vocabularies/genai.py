@@ -14,15 +14,16 @@ from typing import Any, Final
 from toolspend import attributes as at
 
 from ..rows import Span
-from . import content, conventions, payloads
+from . import content, conventions, evidence, payloads
 from .messages import Message, loads, read
 
 DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 
 def translate(span: Span) -> Span:
-    """The span with what it says under older names."""
-    return span.saying(older_names(span))
+    """The span with what it says under older names, and with its evidence an attribute each."""
+    together = span.text(at.CONTEXT_EVIDENCE)
+    return span.saying(older_names(span) | (evidence.apart(together) if together is not None else {}))
 
 
 def older_names(span: Span) -> dict[str, Any]:
