@@ -68,6 +68,7 @@ class Apart:
                 _log.warning("no process of its own for deriving (%s): it is done in this one", error)
                 self._here = Here()
             return self._here.go_on(con, news)
+        self._here = None  # what it knows of sessions is of before the child
         try:
             must_forget = self._must_forget.is_set()
             self._must_forget.clear()

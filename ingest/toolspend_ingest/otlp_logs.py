@@ -14,7 +14,8 @@ from . import otlp_json, otlp_protobuf
 from .claude_code.otlp import event_rows, is_event
 from .otlp_records import Told, get, leaves, safely
 from .otlp_values import SPAN_ID_BYTES, TRACE_ID_BYTES, clean, id_from_bytes, id_from_text, is_zero_id
-from .recorded import Owner, Recorded, Resource, is_message
+from .recorded import Owner, Recorded, Resource
+from .vocabularies.log_records import is_message
 
 _NAME: Final = "event.name"
 """Where the name of an event was before records had a field for it."""

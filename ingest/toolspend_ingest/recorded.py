@@ -15,9 +15,6 @@ from toolspend import attributes as at
 
 from .otlp_values import LOG_KIND, clean, moment, to_json
 from .spans import SpanRow
-from .vocabularies.log_records import DETAILS, is_message
-
-__all__ = ["DETAILS", "Owner", "Recorded", "is_message"]
 
 _SEVERAL: Final = "gen_ai messages"
 

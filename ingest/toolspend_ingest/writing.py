@@ -43,7 +43,7 @@ class Together:
             insert_rows(self.con, kind, rows, more)
 
     def insert_values(self, name: str, columns: Cells) -> None:
-        """Like the function of this name."""
+        """Adds a few rows of a table, given by column; what is null in all of them is left out."""
         self.change(*_values(name, columns))
 
     def run(self) -> None:

@@ -17,7 +17,7 @@ class Prompt:
     Copying them would touch every one of these numbers, which are no longer in the processor's caches: 20 us for 60.
     """
 
-    __slots__ = ("_chain", "_places", "_prints", "count", "last", "marked", "messages", "size")
+    __slots__ = ("_chain", "_count", "_places", "_prints", "last", "marked", "messages", "size")
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Prompt:
         self.marked = marked
         """Which messages carry a cache breakpoint."""
         self._chain = chain
-        self.count = count
+        self._count = count
         self._prints = prints
         self._places = places = [place]
         for print_ in prints:
@@ -45,32 +45,32 @@ class Prompt:
 
     def place(self, count: int) -> int:
         """The number that stands for the first `count` messages, within their scope."""
-        if self._chain is not None and count < self.count:
+        if self._chain is not None and count < self._count:
             return self._chain.places[count]
-        return self._places[count - self.count]
+        return self._places[count - self._count]
 
     def places(self) -> Iterable[int]:
         """`place` of all messages, of all but the last, and so on down to none."""
         if self._chain is None:
             return reversed(self._places)
-        return joined(reversed(self._places), reversed(self._chain.places[: self.count]))
+        return joined(reversed(self._places), reversed(self._chain.places[: self._count]))
 
     def since(self, index: int) -> Iterable[tuple[Mapping[str, Any], int, int]]:
         """The messages from `index` on: each, its fingerprint, and the number that stands for all up to it."""
-        if index >= self.count:
-            first = index - self.count
+        if index >= self._count:
+            first = index - self._count
             return zip(self.messages[index:], self._prints[first:], self._places[first + 1 :], strict=True)
         return [(self.messages[each], self.print(each), self.place(each + 1)) for each in range(index, self.size)]
 
     def print(self, index: int) -> int:
         """The fingerprint of one message."""
-        if self._chain is not None and index < self.count:
+        if self._chain is not None and index < self._count:
             return self._chain.messages[index]
-        return self._prints[index - self.count]
+        return self._prints[index - self._count]
 
     def prints(self) -> list[int]:
         """The fingerprints of all messages."""
-        return self._prints if self._chain is None else [*self._chain.messages[: self.count], *self._prints]
+        return self._prints if self._chain is None else [*self._chain.messages[: self._count], *self._prints]
 
 
 def numbered(body: Mapping[str, Any], scope: int, wire: Body | None) -> Prompt:

@@ -4,8 +4,8 @@ Characters alone are a poor measure: prose has about 4.5 to a token, code 3, JSO
 on what says more: digits after digits, letters after marks, capitals after small letters, runs of letters, of spaces
 and of lines. So every character adds a share of a token that depends on its kind and on that of the next one.
 
-The shares are a least-squares fit over the mean of four tokenizers (of Claude 2, DeepSeek, and two of Mistral) and some
-thirty kinds of text in which each kind counted alike, printed by `tests/accuracy/weights.py`. Three other tokenizers
+The shares are a least-squares fit over the mean of four tokenizers (of Claude 2, DeepSeek, and two of Mistral) and
+eleven kinds of text in which each kind counted alike, printed by `tests/accuracy/weights.py`. Three other tokenizers
 are 8 % off it over all kinds of English text. Tokenizers differ most in digits (one to three of them a token), so these
 are counted apart as well.
 
