@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import random
 import time
@@ -152,7 +151,7 @@ class Runner:
             self._slots = asyncio.Semaphore(self._options.max_concurrency)
         for work in works:
             work.task = loop.create_task(self._whole(work))
-            work.task.add_done_callback(functools.partial(self._ended, work))
+            work.task.add_done_callback(partial(self._ended, work))
         try:
             await self._done
         except asyncio.CancelledError:

@@ -159,10 +159,8 @@ class Tracker:
         A response that says no usage is counted as unknown, and bills nothing.
         """
         with self._lock:
-            self._sums.requests += 1
-            usage = _bill.usage_of(response)
+            usage = self._usage(response)
             if usage is None:
-                self._sums.unknown_requests += 1
                 return
             billed, output = usage
             prompt = sum(tokens for _, tokens in billed)
@@ -184,16 +182,21 @@ class Tracker:
         own may. The conversation's context is not touched.
         """
         with self._lock:
-            self._sums.requests += 1
-            usage = _bill.usage_of(response)
+            usage = self._usage(response)
             if usage is None:
-                self._sums.unknown_requests += 1
                 return
             billed, output = usage
             rates = self._rates(str(getattr(response, "model", None) or model), sum(tokens for _, tokens in billed))
             for rate, tokens in (*billed, (_OUTPUT, output)):
                 if tokens:
                     self._add(tool, rate, tokens, rates, is_compression=True)
+
+    def _usage(self, response: Any) -> tuple[list[tuple[str, int]], int] | None:
+        """What a request was billed, which is counted; None where its response does not say."""
+        self._sums.requests += 1
+        usage = _bill.usage_of(response)
+        self._sums.unknown_requests += usage is None
+        return usage
 
     def called(self, tool: str, duration_ms: float, *, is_error: bool = False) -> None:
         """Counts one call; `execute_tool_calls(..., tracker=...)` does it."""
