@@ -15,6 +15,7 @@ _NAMES: Final = {
     "segments": at.CONTEXT_SEGMENTS,
     "chars": at.CONTEXT_CHARS,
     "cache_marks": at.CONTEXT_CACHE_MARKS,
+    "output": at.OUTPUT_SEGMENTS,
 }
 
 

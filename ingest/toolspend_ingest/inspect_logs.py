@@ -77,7 +77,7 @@ class _Sample:
         choices = output.get("choices") or []
         if choices:
             answer = self._blocks(choices[0]["message"])
-            evidence |= describe_output(answer, tip, None, self._chains)
+            evidence[at.OUTPUT_SEGMENTS] = describe_output(answer, tip, None, self._chains)
         is_error = bool(event.get("error") or output.get("error"))
         attributes = {
             at.OPERATION: at.OPERATION_CHAT,

@@ -9,6 +9,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -37,7 +38,11 @@ _WATCH: Final = otel_context.create_key("toolspend.watch")
 class Watch:
     """Notes whether a model request starts within its context."""
 
+    is_used = False
+    """Whether there ever was one in this process."""
+
     def __init__(self) -> None:
+        Watch.is_used = True
         self.has_model_call = False
 
     def within(self, context: Context) -> Context:
@@ -53,7 +58,7 @@ class SessionProcessor(SpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Runs as each span starts."""
-        if not self.is_active:
+        if not self.is_active or not (_session.is_used() or Watch.is_used):
             return
         try:
             context = otel_context.get_current() if parent_context is None else parent_context
@@ -77,7 +82,7 @@ class Outlet(SpanProcessor):
         self._batches: BatchSpanProcessor | None = None
         self._exporter: _Counting | None = None
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._renew_count()
         reset = weakref.WeakMethod(self._after_fork)
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
@@ -88,7 +93,7 @@ class Outlet(SpanProcessor):
 
     def open(self, exporter: SpanExporter, *, counts: bool) -> None:
         """Takes spans from now on, for `exporter`; `counts` where the exporter does not count them itself."""
-        self._waiting = 0
+        self._renew_count()
         self._exporter = _Counting(exporter, self, counts)
         self._batches = BatchSpanProcessor(
             self._exporter,
@@ -108,13 +113,12 @@ class Outlet(SpanProcessor):
         batches, context = self._batches, span.context
         if batches is None or context is None or not context.trace_flags & TraceFlags.SAMPLED:
             return
-        with self._lock:
-            is_full = self._waiting >= _MAX_WAITING
-            self._waiting += not is_full
-        if is_full:
-            _stats.count_dropped(1)
-        else:
+        # Without a lock: the next number is taken at once.
+        if next(self._offered) - self._dealt_with < _MAX_WAITING:
             batches.on_end(span)
+        else:
+            self.taken(1)
+            _stats.count_dropped(1)
 
     def shutdown(self) -> None:
         """Exports what is waiting, then takes nothing more."""
@@ -126,13 +130,17 @@ class Outlet(SpanProcessor):
         return True if batches is None else batches.force_flush(timeout_millis)
 
     def taken(self, spans: int) -> None:
-        """Told by the exporter that `spans` of those waiting are dealt with."""
+        """Told by the exporter that `spans` of those offered are dealt with."""
         with self._lock:
-            self._waiting -= spans
+            self._dealt_with += spans
+
+    def _renew_count(self) -> None:
+        self._offered = count()
+        self._dealt_with = 0
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._renew_count()
 
 
 class _Counting(SpanExporter):

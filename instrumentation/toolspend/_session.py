@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 F = TypeVar("F", bound=Callable[..., Any])
 
 _KEY: Final = otel_context.create_key("toolspend.session")
+_is_used = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class session:  # noqa: N801 (used as a keyword: `with toolspend.session("ticket
         self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> session:
+        global _is_used
+        _is_used = True
         self._tokens.append(otel_context.attach(otel_context.set_value(_KEY, self._session)))
         return self
 
@@ -79,8 +82,15 @@ class session:  # noqa: N801 (used as a keyword: `with toolspend.session("ticket
         return cast("F", call)
 
 
+def is_used() -> bool:
+    """Whether this process ever began a session: until then there is none to look for."""
+    return _is_used
+
+
 def current(context: Context | None = None) -> Session | None:
     """The session of `context`, or of the running code."""
+    if not _is_used:
+        return None
     # A context is a dict. OpenTelemetry's way to read it costs a microsecond more, on the way of every span.
     found = otel_context.get_current() if context is None else context
     session: Session | None = found.get(_KEY)  # type: ignore[assignment]

@@ -88,8 +88,9 @@ SESSION_TAGS: Final = "toolspend.session.tags"
 
 # --- Context evidence, on the span of a model request ---------------------------------------------------------------
 CONTEXT_EVIDENCE: Final = "toolspend.context.evidence"
-"""What the attributes of these names say, in one: a JSON object of `base`, `delta`, `restated`, `segments`, `chars` and
-`cache_marks`, as far as there are any. An attribute costs the agent 2 us, whatever it says."""
+"""What the attributes of these names say, in one: a JSON object of `base`, `delta`, `restated`, `segments`, `chars`,
+`cache_marks` and, where the answer came whole, `output` (`OUTPUT_SEGMENTS`), as far as there are any. An attribute
+costs the agent 2 us, whatever it says."""
 CONTEXT_BASE: Final = "toolspend.context.base"
 """Span id (16 hex digits) of the earlier request of the same session that `CONTEXT_DELTA` builds on; absent on a
 keyframe, whose delta is the whole prompt."""

@@ -317,7 +317,8 @@ def _described(role: str, content: str | Iterable[Any], tools: dict[str, str]) -
                 continue
             if block.get("type") == "tool_result" and isinstance(block.get("content"), list):
                 block = {**block, "content": [part for part in block["content"] if isinstance(part, dict)]}
-        found += [(text, chars) for _, text, chars in segments.rows({"role": role, "content": [block]}, 0, tools, {})]
+        parts = segments.pieces({"role": role, "content": [block]})
+        found += [segments.describe(role, part, tools) for _, part in parts]
     return found
 
 

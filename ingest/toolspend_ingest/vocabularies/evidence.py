@@ -27,6 +27,7 @@ class _Together(msgspec.Struct):
     delta: msgspec.Raw = msgspec.Raw()
     restated: msgspec.Raw = msgspec.Raw()
     cache_marks: msgspec.Raw = msgspec.Raw()
+    output: msgspec.Raw = msgspec.Raw()
 
 
 _NAMES: Final = {
@@ -36,6 +37,7 @@ _NAMES: Final = {
     "delta": at.CONTEXT_DELTA,
     "restated": at.CONTEXT_RESTATED,
     "cache_marks": at.CONTEXT_CACHE_MARKS,
+    "output": at.OUTPUT_SEGMENTS,
 }
 _together: Final = msgspec.json.Decoder(_Together).decode
 

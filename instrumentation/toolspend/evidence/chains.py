@@ -6,7 +6,8 @@ messages that ends where an earlier request ended, with or without that request'
 conversations and parallel work need no help from the application. Where messages were edited or dropped, the base is
 the latest request that began with the same message, and what both have is copied piece by piece.
 
-Everything is bounded: chains are forgotten least recently used first, and the next request is then a keyframe.
+Everything is bounded: where requests or their segments are too many, the older half of the requests is forgotten, with
+every chain on which no other stands. A request that finds no base is a keyframe.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import os
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from .. import attributes as at
@@ -24,10 +26,11 @@ from .delta import head_delta, message_delta, restate
 from .head import Head
 from .line import Chain, Tip
 from .prompt import Prompt, continued, numbered
-from .segments import Row, Segment, mark, marks_of, rows
-from .wire import MIN_BYTES, Body, Wires
+from .segments import Said, Segment, mark, marks_of, say
+from .wire import MIN_BYTES, Wires
 
-MAX_CHAINS: Final = 256
+MAX_KEYS: Final = 8_192
+"""A request has three."""
 MAX_SEGMENTS: Final = 400_000
 _MAX_CALLS: Final = 20_000
 _MAX_HEADS: Final = 8
@@ -41,13 +44,12 @@ class Chains:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tips: dict[int, Tip] = {}
-        self._roots: dict[int, Tip] = {}
-        self._used: OrderedDict[int, Chain] = OrderedDict()
+        self._tips: dict[int | str, Tip] = {}
+        """Requests by the numbers that stand for their messages, without and with the answer; the latest one that began
+        with a message, by that message's number inverted; where the provider holds the history, by the answer's id."""
         self._segments = 0
+        """How many their chains have."""
         self._calls: OrderedDict[str, str] = OrderedDict()
-        self._answers: OrderedDict[str, tuple[Tip, int]] = OrderedDict()
-        """Whose answer the message of an id is, and its fingerprint."""
         self._heads: list[Head] = []
         self._wires = Wires()
         self._unclaimed: dict[str, deque[str]] = {}
@@ -94,24 +96,32 @@ class Chains:
         here: one that goes on keeps the id that it began with (`tip.conversation_id`). `sent` is the JSON of `body`,
         where it is at hand: what it shows to be known is not looked at again.
         """
-        previous, scoped = _continued(body) if "thread" in body else None, hash(scope)
+        scoped, is_held = hash(scope), "thread" in body
+        previous = _continued(body) if is_held else None
         with self._lock:
-            answer = None if previous is None else self._answers.get(previous)
-            is_partial = previous is not None and (answer is None or answer[0].is_partial)
-            wire = None
-            if sent is not None and len(sent) >= MIN_BYTES and previous is None:
-                wire = self._read(body, sent, scoped)
-            if answer is None:
+            wire, is_partial = None, False
+            if previous is None:
+                if sent is not None and len(sent) >= MIN_BYTES:
+                    wire = self._wires.read(body, sent, scoped)
                 prompt = numbered(body, scoped, wire)
                 base, shared = self._find_base(prompt)
+                head = None if wire is None else wire.head
             else:
                 # The provider holds the history: the prompt is all of it, though the body has only what is new.
-                base, shared = answer[0], answer[0].count
-                prompt = continued(body, scoped, base.chain.messages[:shared], answer[1])
-            inherits_head = answer is not None and not body.get("tools") and not body.get("system")
-            known_head = base.head if base is not None and inherits_head else None if wire is None else wire.head
-            head = known_head or self._head_of(body)
-            if self._heads[:1] != [head]:
+                base = self._tips.get(previous)
+                is_partial = base is None or base.is_partial
+                shared, prompt = _after(base, body, scoped)
+                inherits_head = not body.get("tools") and not body.get("system")
+                head = base.head if base is not None and inherits_head else None
+            if head is None:
+                tools, system = body.get("tools") or [], body.get("system")
+                # Comparing is 15 us for 40 definitions, hashing them 250 us. What is compared with is our own copy.
+                for head in self._heads:
+                    if head.tools == tools and head.system == system:
+                        break
+                else:
+                    head = Head(tools, system)
+            if not self._heads or self._heads[0] is not head:
                 self._use(head)
             # A first prompt sent once more begins a new conversation; anything that builds on an earlier one goes on.
             if base is None:
@@ -119,23 +129,22 @@ class Chains:
                     conversation_id = self._conversation_in(prompt.messages) or conversation_id
             elif not (prompt.size == base.count == shared and _is_opening(prompt.messages)):
                 conversation_id = base.conversation_id
-            chain, copied = self._extend(base, shared, prompt)
-            tip = Tip(chain, prompt.size, prompt.last, head, span_id, conversation_id, is_partial)
+            copied = 0 if base is None else min(shared, base.count)
+            chain = self._extend(base, copied, prompt, scoped)
+            tip = Tip(chain, prompt.size, chain.reached[-1][0], head, span_id, conversation_id, is_held, is_partial)
             if prompt.size:
-                chain.keys.append(prompt.last)
-                self._tips[prompt.last] = self._roots[chain.places[1]] = tip
-            if wire is not None and prompt.size:
-                self._wires.remember(tip, body, wire, prompt.marked)
-            attributes = {} if is_partial else _evidence(tip, base, copied, prompt, body)
-            is_new = head.sent_generation != definition_log.generation
-            if has_definitions and is_new and (unsent := head.unsent_definitions()) is not None:
-                attributes[at.TOOL_DEFINITIONS] = unsent
-            if len(self._used) > MAX_CHAINS or self._segments > MAX_SEGMENTS:
+                self._tips[tip.key] = self._tips[~chain.reached[1][0]] = tip
+                if wire is not None:
+                    self._wires.remember(tip, body, wire, prompt.marked)
+            attributes = {} if is_partial else {at.CONTEXT_EVIDENCE: _evidence(tip, base, copied, prompt, body)}
+            if head.sent_generation != definition_log.generation and has_definitions:
+                head.add_unsent(attributes)
+            if len(self._tips) > MAX_KEYS or self._segments > MAX_SEGMENTS:
                 self._forget_old()
         return attributes, tip
 
     def answered(
-        self, tip: Tip, message_print: int, answer: Sequence[Row], calls: Mapping[str, str], message_id: str | None
+        self, tip: Tip, message_print: int, answer: Said, calls: Mapping[str, str], message_id: str | None
     ) -> None:
         """Learns the answer to the request at `tip`: its fingerprint as a message, its segments, its calls' tools.
 
@@ -143,10 +152,10 @@ class Chains:
         `message_id` and leaves the history to the provider.
         """
         with self._lock:
-            key = hash((tip.key, message_print))
-            self._tips[key] = tip
             tip.answer = (message_print, answer)
-            tip.chain.keys.append(key)
+            self._tips[hash((tip.key, message_print))] = tip
+            if tip.is_held and message_id is not None:
+                self._tips[message_id] = tip
             if calls:
                 tip.chain.tools_by_call.update(calls)
                 for call_id, tool in calls.items():
@@ -154,30 +163,6 @@ class Chains:
                     self._unclaimed.setdefault(tool, deque(maxlen=_MAX_UNCLAIMED)).append(call_id)
                 while len(self._calls) > _MAX_CALLS:
                     self._calls.popitem(last=False)
-            if message_id is not None:
-                self._answers[message_id] = (tip, message_print)
-                if len(self._answers) > MAX_CHAINS:
-                    self._answers.popitem(last=False)
-
-    def _read(self, body: Mapping[str, Any], sent: bytes, scope: int) -> Body | None:
-        """What the bytes of `body` show to be known, or None where they are of no use."""
-        wire = self._wires.read(body, sent)
-        if wire is None:
-            return None
-        messages = body["messages"]
-        self._wires.recognise(scope, wire, messages)
-        for index in range(wire.count, len(messages)):
-            if type(messages[index]) is not dict:
-                return None
-        return wire
-
-    def _head_of(self, body: Mapping[str, Any]) -> Head:
-        tools, system = body.get("tools") or [], body.get("system")
-        # Comparing is 15 us for 40 definitions, hashing them 250 us. What is compared with is our own copy.
-        for head in self._heads:
-            if head.is_of(tools, system):
-                return head
-        return Head(tools, system)
 
     def _use(self, head: Head) -> None:
         """Puts `head` before all others."""
@@ -189,21 +174,28 @@ class Chains:
 
     def _find_base(self, prompt: Prompt) -> tuple[Tip | None, int]:
         """The request to build on, and how many leading messages both have (more than its own with its answer)."""
-        base, shared = None, 0
-        tips = self._tips
-        count = prompt.size
-        for place in prompt.places():
-            if (tip := tips.get(place)) is not None and count:
-                base, shared = tip, count
+        tips, shared = self._tips, prompt.size
+        for place in reversed(prompt.places):
+            if (base := tips.get(place)) is not None:
                 break
-            count -= 1
-        if prompt.size - shared > _MANY_NEW and (latest := self._roots.get(prompt.place(1))) is not None:
-            theirs, ours = latest.chain.messages[: latest.count], prompt.prints()
+            shared -= 1
+        else:
+            if prompt.chain is not None:
+                shared, base = self._find_earlier(prompt.chain, prompt.known)
+        if prompt.size - shared > _MANY_NEW and (latest := tips.get(~prompt.first())) is not None:
+            theirs, ours = latest.prints(), prompt.all_prints()
             if len(set(ours).intersection(theirs)) > shared:
                 base, shared = latest, 0
                 while shared < min(len(ours), len(theirs)) and theirs[shared] == ours[shared]:
                     shared += 1
         return base, shared
+
+    def _find_earlier(self, chain: Chain, known: int) -> tuple[int, Tip | None]:
+        """The same among the messages that are only looked up: fewer than the first `known` of `chain`."""
+        for count in range(known - 1, 0, -1):
+            if (base := self._tips.get(chain.reached[count][0])) is not None:
+                return count, base
+        return 0, None
 
     def _conversation_in(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """The conversation that made a tool call which `messages` carry: one resumed without its beginning."""
@@ -214,69 +206,75 @@ class Chains:
                     return self._calls.get(str(block.get("id")))
         return None
 
-    def _extend(self, base: Tip | None, shared: int, prompt: Prompt) -> tuple[Chain, int]:
-        """The chain that has the prompt, and how many of its segments are copied from the base's beginning."""
-        copied = 0 if base is None else min(shared, base.count)
-        known: dict[int, Segment] = {}
-        if base is not None and base.count == len(base.chain.messages) == copied:
-            chain = base.chain  # the common case: the conversation goes on where it ended
+    def _extend(self, base: Tip | None, copied: int, prompt: Prompt, scope: int) -> Chain:
+        """The chain that has the prompt, of which the first `copied` messages are the base's."""
+        known: dict[int, Segment] | None = None
+        answer = None
+        if base is None:
+            chain = Chain(scope)
         else:
-            chain = Chain(prompt.place(0))
-            self._used[id(chain)] = chain
-            if base is not None:
-                chain.tools_by_call.update(base.chain.tools_by_call)
-                for index in range(copied):
-                    chain.append(prompt.print(index), prompt.place(index + 1), base.chain.rows(index))
-                known = base.chain.segments_by_print(base.chain.bounds[copied], base.length)
-        before = 0 if base is None or chain is not base.chain else len(chain.texts)
-        answer = None if base is None or copied < base.count else base.answer
-        for message, print_, place in prompt.since(copied):
+            chain = base.chain
+            if copied == base.count:
+                answer = base.answer
+            if not copied == base.count == len(chain.reached) - 1:  # the common case: it goes on where it ended
+                chain = base.chain.branch(copied)
+                known = base.chain.segments(copied, base.count)
+        if copied < prompt.known:
+            prompt = Prompt(prompt.messages, scope)
+        before = len(chain.texts)
+        index = copied - prompt.known
+        for print_ in prompt.prints[index:]:
             if answer is not None and print_ == answer[0]:
                 said = answer[1]  # described when it came
             else:
-                said = rows(message, print_, chain.tools_by_call, known)
+                message = prompt.messages[prompt.known + index]
+                role, content = message.get("role"), message.get("content")
+                said = say(role, content, prompt.pieces[index], chain.tools_by_call, known)
             answer = None
-            chain.append(print_, place, said)
-        self._segments += len(chain.texts) - before
-        self._used.move_to_end(id(chain))
-        return chain, chain.bounds[copied]
+            index += 1
+            chain.append(print_, prompt.places[index], said)
+        self._segments += len(chain.texts) - (before if base is not None and chain is base.chain else 0)
+        return chain
 
     def _forget_old(self) -> None:
-        while self._used and (len(self._used) > MAX_CHAINS or self._segments > MAX_SEGMENTS):
-            _, chain = self._used.popitem(last=False)
-            self._segments -= len(chain.texts)
-            self._wires.forget(chain)
-            for key in chain.keys:
-                if (tip := self._tips.get(key)) is not None and tip.chain is chain:
-                    del self._tips[key]
-            root = chain.places[1] if chain.messages else 0
-            if (tip := self._roots.get(root)) is not None and tip.chain is chain:
-                del self._roots[root]
+        """Forgets the half of the requests that came first, or all where a single conversation is too long."""
+        recent = set(islice(self._tips.values(), len(self._tips) // 2, None))
+        self._tips = {key: tip for key, tip in self._tips.items() if tip in recent}
+        self._segments = sum(len(chain.texts) for chain in {tip.chain for tip in recent})
+        if self._segments > MAX_SEGMENTS:
+            self._tips, self._segments = {}, 0
 
 
-def _evidence(tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Mapping[str, Any]) -> dict[str, Any]:
+def _after(base: Tip | None, body: Mapping[str, Any], scope: int) -> tuple[int, Prompt]:
+    """How many messages a `body` shares with the request whose answer it goes on from, that answer included."""
+    if base is None or base.answer is None:
+        return 0, numbered(body, scope, None)
+    return base.count, continued(body, base.chain, base.count, base.answer[0])
+
+
+def _evidence(tip: Tip, base: Tip | None, copied: int, prompt: Prompt, body: Mapping[str, Any]) -> str:
     head, chain = tip.head, tip.chain
     offset = len(head.texts)
-    length = tip.length
+    _, length, chars, _, _ = chain.reached[-1]
     total = offset + length
     if base is None:
-        delta = head.texts + chain.texts[copied:length]
+        delta, restated, based = head.texts + chain.texts, None, ""
     else:
         delta = head_delta(head, base.head) + message_delta(tip, base, copied)
-    said = f'"delta":[{",".join(delta)}],"segments":{total},"chars":{head.chars + chain.totals[length]}'
-    if base is not None:
-        said += f',"base":"{base.span_id}"'
-        if restated := restate(tip, copied):
-            said += f',"restated":{restated}'
-    marks = list(head.marks)
-    for index in prompt.marked:
-        first = offset + chain.bounds[index]
-        marks.extend((first + place, ttl) for place, ttl in marks_of(prompt.messages[index]))
-    if "cache_control" in body:
-        mark(marks, total - 1, body)  # at the top level it caches the whole prompt
-    if marks:
-        said += f',"cache_marks":{json.dumps(marks, separators=(",", ":"))}'
-    return {at.CONTEXT_EVIDENCE: f"{{{said}}}"}
+        restated, based = restate(tip, copied), f',"base":"{base.span_id}"'
+    said = f'"delta":[{",".join(delta)}],"segments":{total},"chars":{head.chars + chars}{based}'
+    if restated is not None:
+        said += f',"restated":{restated}'
+    if head.marks or prompt.marked or "cache_control" in body:
+        marks = list(head.marks)
+        for index in prompt.marked:
+            first = offset + chain.reached[index][1]
+            marks.extend((first + place, ttl) for place, ttl in marks_of(prompt.messages[index]))
+        if "cache_control" in body:
+            mark(marks, total - 1, body)  # at the top level it caches the whole prompt
+        if marks:
+            said += f',"cache_marks":{json.dumps(marks, separators=(",", ":"))}'
+    return f"{{{said}}}"
 
 
 def _continued(body: Mapping[str, Any]) -> str | None:

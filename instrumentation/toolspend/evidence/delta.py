@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from .head import Head
-from .line import Chain, Tip
+from .line import Tip
 
 OVERLAP: Final = 4
 """Segments before the new ones that every request says again: one lost span then costs nothing."""
@@ -23,15 +23,17 @@ def head_delta(head: Head, base: Head) -> list[str]:
 
 
 def message_delta(tip: Tip, base: Tip, copied: int) -> list[str]:
-    """Delta items for the messages, whose first `copied` segments are the first ones of the base."""
+    """Delta items for the messages, of which the first `copied` are the first ones of the base."""
+    chain, before = tip.chain, base.chain
     base_offset = len(base.head.texts)
     start = 0 if tip.head is base.head else base_offset
-    end = base_offset + copied
+    segments = chain.reached[copied][1]
+    end = base_offset + segments
     delta = [f"[{start},{end - start}]"] if end > start else []
-    texts = tip.chain.texts[copied : tip.length]
-    if copied == base.length:
+    texts = chain.texts[segments:]
+    if copied == base.count:
         return delta + texts
-    return delta + _copies(tip.chain.prints[copied : tip.length], texts, base.chain.prints[copied : base.length], end)
+    return delta + _copies(chain.prints(copied, tip.count), texts, before.prints(copied, base.count), end)
 
 
 def _copies(prints: Sequence[int], texts: list[str], base: Sequence[int], offset: int) -> list[str]:
@@ -55,25 +57,25 @@ def _copies(prints: Sequence[int], texts: list[str], base: Sequence[int], offset
     return delta
 
 
-def _slice(head: Head, chain: Chain, first: int, last: int) -> str:
-    offset = len(head.texts)
-    if first >= offset:
-        texts = chain.texts[first - offset : last - offset]
-    else:
-        texts = head.texts[first:last] + chain.texts[: max(last - offset, 0)]
-    return f"[{first},{','.join(texts)}]"
-
-
 def restate(tip: Tip, copied: int) -> str | None:
-    """A slice of what the base had just before the new segments, and one that rotates through all the rest."""
-    head, chain = tip.head, tip.chain
-    end = len(head.texts) + copied
+    """A slice of what the base had just before the new segments, and one that rotates through all the rest.
+
+    The base has the first `copied` messages.
+    """
+    heads, chain = tip.head.texts, tip.chain
+    texts = chain.texts
+    offset = len(heads)
+    end = offset + chain.reached[copied][1]
     if end == 0:
         return None
     begin = max(end - OVERLAP, 0)
-    overlap = _slice(head, chain, begin, end)
-    if begin == 0:
-        return f"[{overlap}]"
     first = chain.rotation if chain.rotation < begin else 0
     last = chain.rotation = min(first + ROTATION, begin)
-    return f"[{_slice(head, chain, first, last)},{overlap}]"
+    said = [
+        f"[{start},{','.join(texts[start - offset : stop - offset])}]"
+        if start >= offset
+        else f"[{start},{','.join(heads[start:stop] + texts[: max(stop - offset, 0)])}]"
+        for start, stop in ((first, last), (begin, end))
+        if stop > start
+    ]
+    return f"[{','.join(said)}]"

@@ -47,18 +47,14 @@ class Head:
         for block in pieces(message):
             self._add(piece_print(*block), describe(*block, {}), None)
 
-    def unsent_definitions(self) -> str | None:
-        """JSON of the definitions that no span of this process carries yet.
+    def add_unsent(self, attributes: dict[str, Any]) -> None:
+        """Adds the definitions that no span of this process carries yet to `attributes`.
 
         While `sent_generation` is that of the log, all are sent: there is no need to ask.
         """
-        unsent = definition_log.unsent(self.definitions)
+        if (unsent := definition_log.unsent(self.definitions)) is not None:
+            attributes[at.TOOL_DEFINITIONS] = unsent
         self.sent_generation = definition_log.generation
-        return unsent
-
-    def is_of(self, tools: Sequence[Any], system: Any) -> bool:
-        """Whether a request with `tools` and `system` has this head."""
-        return bool(self.tools == tools and self.system == system)
 
     def _add(self, print_: int, segment: Segment, block: Mapping[str, Any] | None) -> None:
         self.prints.append(print_)

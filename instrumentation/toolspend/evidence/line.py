@@ -2,86 +2,79 @@
 
 from __future__ import annotations
 
-from array import array
+import json
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from .head import Head
-from .segments import Row, Segment
+from .segments import Said, Segment
+
+Reached: TypeAlias = tuple[int, int, int, int, Sequence[int]]
+"""The state of a chain after a message: the number that stands for all messages up to it, how many segments and how
+many characters these have, the message's fingerprint, and the fingerprints of its segments."""
 
 
 class Chain:
     """One line of a conversation: its messages and their segments so far, which only grow.
 
-    Numbers are kept in arrays: as objects they would lie all over memory, and every garbage collection visit them.
+    A message is one tuple of numbers, a segment one string: few objects, which garbage collections soon leave alone.
     """
 
-    __slots__ = (
-        "bounds",
-        "keys",
-        "messages",
-        "places",
-        "prints",
-        "rotation",
-        "texts",
-        "tools_by_call",
-        "totals",
-    )
+    __slots__ = ("reached", "rotation", "texts", "tools_by_call")
 
-    def __init__(self, key: int) -> None:
-        self.messages = array("q")
-        """Fingerprints of the messages."""
-        self.places = array("q", (key,))
-        """`places[m]`: the number that stands for the first m messages, in their scope."""
-        self.bounds = array("q", (0,))
-        """`bounds[m]`: segments of the first m messages."""
-        self.prints = array("q")
-        """Fingerprints of the segments."""
+    def __init__(self, scope: int) -> None:
+        self.reached: list[Reached] = [(scope, 0, 0, 0, ())]
+        """`reached[m]`: the state after m messages. What stands for none of them is `scope`."""
         self.texts: list[str] = []
-        """The segments as JSON. Strings in lists: objects of their own would be visited by every garbage collection."""
-        self.totals = array("q", (0,))
-        """`totals[k]`: characters of the first k segments."""
+        """The segments as JSON."""
         self.tools_by_call: dict[str, str] = {}
         self.rotation = 0
-        self.keys = array("q")
-        """The numbers by which requests on this chain are found."""
 
-    def append(self, message_print: int, place: int, rows: Sequence[Row]) -> None:
-        """Adds a message and its segments, each with its fingerprint. `place` stands for all messages up to it."""
-        total = self.totals[-1]
-        for print_, text, chars in rows:
-            self.prints.append(print_)
-            self.texts.append(text)
-            total += chars
-            self.totals.append(total)
-        self.messages.append(message_print)
-        self.places.append(place)
-        self.bounds.append(len(self.texts))
+    def branch(self, count: int) -> Chain:
+        """A chain that begins with the first `count` messages of this one."""
+        made = Chain(self.reached[0][0])
+        made.reached = self.reached[: count + 1]
+        made.texts = self.texts[: self.reached[count][1]]
+        made.tools_by_call = dict(self.tools_by_call)
+        return made
 
-    def rows(self, message: int) -> list[Row]:
-        """The segments of one message, each with its fingerprint."""
-        return self._rows(self.bounds[message], self.bounds[message + 1])
+    def append(self, print_: int, place: int, said: Said) -> None:
+        """Adds a message. `place` stands for all messages up to it."""
+        texts, chars, prints = said
+        self.texts += texts
+        _, segments, total, _, _ = self.reached[-1]
+        self.reached.append((place, segments + len(texts), total + chars, print_, prints))
 
-    def segments_by_print(self, first: int, last: int) -> dict[int, Segment]:
-        """The segments from `first` to before `last`, by fingerprint."""
-        return {print_: (text, chars) for print_, text, chars in self._rows(first, last)}
+    def segments(self, first: int, last: int) -> dict[int, Segment]:
+        """The segments of the messages after the first `first` of the first `last`, by fingerprint."""
+        texts = self.texts[self.reached[first][1] : self.reached[last][1]]
+        return {
+            print_: (text, json.loads(text)[1]) for print_, text in zip(self.prints(first, last), texts, strict=True)
+        }
 
-    def _rows(self, first: int, last: int) -> list[Row]:
-        totals = self.totals
-        return [
-            (self.prints[index], self.texts[index], totals[index + 1] - totals[index]) for index in range(first, last)
-        ]
+    def prints(self, first: int, last: int) -> list[int]:
+        """The fingerprints of the segments of the messages after the first `first` of the first `last`."""
+        return [print_ for reached in self.reached[first + 1 : last + 1] for print_ in reached[4]]
 
 
 class Tip:
     """Where one request stands: its chain, how many of the chain's messages are its own, and its head.
 
-    `is_partial`: the provider holds a beginning of the prompt that this process has not seen.
+    `is_held`: the provider keeps the history. `is_partial`: it has a beginning that this process has not seen.
     """
 
-    __slots__ = ("answer", "chain", "conversation_id", "count", "head", "is_partial", "key", "span_id")
+    __slots__ = ("answer", "chain", "conversation_id", "count", "head", "is_held", "is_partial", "key", "span_id")
 
     def __init__(
-        self, chain: Chain, count: int, key: int, head: Head, span_id: str, conversation_id: str, is_partial: bool
+        self,
+        chain: Chain,
+        count: int,
+        key: int,
+        head: Head,
+        span_id: str,
+        conversation_id: str,
+        is_held: bool,
+        is_partial: bool,
     ) -> None:
         self.chain = chain
         self.count = count
@@ -89,11 +82,11 @@ class Tip:
         self.head = head
         self.span_id = span_id
         self.conversation_id = conversation_id
+        self.is_held = is_held
         self.is_partial = is_partial
-        self.answer: tuple[int, Sequence[Row]] | None = None
+        self.answer: tuple[int, Said] | None = None
         """The answer, once it is there: its fingerprint as a message, and its segments."""
 
-    @property
-    def length(self) -> int:
-        """How many segments the request's messages have."""
-        return self.chain.bounds[self.count]
+    def prints(self) -> list[int]:
+        """The fingerprints of the request's messages."""
+        return [reached[3] for reached in self.chain.reached[1 : self.count + 1]]

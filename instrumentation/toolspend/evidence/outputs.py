@@ -9,13 +9,15 @@ from typing import Any, Final
 from .. import attributes as at
 from .chains import Chains, conversations
 from .line import Tip
-from .segments import fingerprint, rows
+from .segments import look, say
 
-_FIELDS: Final[dict[str, tuple[str, ...]]] = {
+_FIELDS: Final = {
     "text": ("type", "text"),
     "thinking": ("type", "thinking", "signature"),
     "tool_use": ("type", "id", "name", "input"),
 }
+_AS_THEY_ARE: Final = ("text", "tool_use")
+"""Of these kinds, describing looks at no fields that a model has and a request's block has not."""
 
 
 def plain(value: Any) -> Any:
@@ -41,27 +43,35 @@ def plain_block(block: Any) -> Any:
     if type(block) is dict:
         return block
     fields = getattr(block, "__dict__", {})
-    kind = fields.get("type", "")
-    names = _FIELDS.get(kind)
+    names = _FIELDS.get(fields.get("type", ""))
     if names is None or getattr(block, "__pydantic_extra__", None):
         return plain(block)
-    if kind == "text":
-        return {"type": "text", "text": fields.get("text")}
     return {name: fields.get(name) for name in names}
 
 
 def describe_output(
     content: Sequence[Any], tip: Tip | None, message_id: str | None = None, known: Chains = conversations
-) -> dict[str, Any]:
-    """The evidence of a response's `content` blocks (plain) as span attributes; tells the conversation at `tip`."""
-    message = {"role": "assistant", "content": [block for block in content if type(block) is dict]}
-    print_ = fingerprint(message)
+) -> str:
+    """A response's `content` blocks as segments (`OUTPUT_SEGMENTS`); tells the conversation at `tip` of them."""
+    blocks: list[dict[str, Any]] = []
+    for block in content:
+        if type(block) is not dict:
+            fields = getattr(block, "__dict__", None)
+            if fields is None or fields.get("type") not in _AS_THEY_ARE or getattr(block, "__pydantic_extra__", None):
+                fields = plain_block(block)
+            if type(fields) is not dict:
+                continue
+            block = fields
+        blocks.append(block)
     calls: dict[str, str] = {}
-    found = rows(message, print_, calls, {})
+    answer: Any = blocks
+    if len(blocks) == 1 and blocks[0].get("type") == "text" and type(text := blocks[0].get("text")) is str:
+        answer = text  # which is the same, and there is less to look at
+    print_, pieces, _ = look("assistant", answer)
+    said = say("assistant", answer, pieces, calls)
     if tip is not None:
-        known.answered(tip, print_, found, calls, message_id)
-    said = found[0][1] if len(found) == 1 else ",".join([text for _, text, _ in found])
-    return {at.OUTPUT_SEGMENTS: f"[{said}]"}
+        known.answered(tip, print_, said, calls, message_id)
+    return f"[{','.join(said[0])}]"
 
 
 def describe_usage(usage: Any) -> dict[str, Any]:

@@ -2,99 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain as joined
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from .line import Chain
-from .segments import fingerprints
+from .segments import look
 from .wire import Body
+
+_DICT: Final = {dict}
 
 
 class Prompt:
-    """Messages and their numbers. The numbers of the first `count` are those of `chain`, and only looked up there.
+    """Messages and their numbers. The first `known` are those of `chain`, and only looked up there.
 
-    Copying them would touch every one of these numbers, which are no longer in the processor's caches: 20 us for 60.
+    Copying their numbers would touch every one of them, and they are no longer in the processor's caches: 20 us for 60.
     """
 
-    __slots__ = ("_chain", "_count", "_places", "_prints", "last", "marked", "messages", "size")
+    __slots__ = ("chain", "known", "marked", "messages", "pieces", "places", "prints", "size")
 
     def __init__(
         self,
         messages: Sequence[Mapping[str, Any]],
-        prints: list[int],
-        marked: list[int],
         place: int,
         chain: Chain | None = None,
-        count: int = 0,
+        known: int = 0,
+        answer: int | None = None,
     ) -> None:
-        """`prints`: fingerprints of the messages from `count` on. `place` stands for those before."""
+        """`place` stands for the first `known` messages; `answer` is the fingerprint of a next one that is not here."""
         self.messages = messages
-        self.size = count + len(prints)
-        self.marked = marked
+        self.chain = chain
+        self.known = known
+        self.size = len(messages)
+        self.places = places = [place]
+        """The numbers that stand for the first `known` messages, for one more, and so on up to all."""
+        self.prints: list[int] = []
+        """The fingerprints of the messages from `known` on."""
+        self.pieces: list[Sequence[int]] = []
+        """Those of the segments of each."""
+        self.marked: list[int] = []
         """Which messages carry a cache breakpoint."""
-        self._chain = chain
-        self._count = count
-        self._prints = prints
-        self._places = places = [place]
-        for print_ in prints:
+        index = known
+        if answer is not None:
+            place = hash((place, answer))
+            places.append(place)
+            self.prints.append(answer)
+            self.pieces.append(())
+            index += 1
+        for message in messages[index:] if index else messages:
+            role, content = message.get("role"), message.get("content")
+            if type(content) is str:
+                print_ = hash((role, content))  # as `look` would, at once
+                self.pieces.append((print_,))
+            else:
+                print_, pieces, is_marked = look(role, content)
+                self.pieces.append(pieces)
+                if is_marked:
+                    self.marked.append(index)
             place = hash((place, print_))
             places.append(place)
-        self.last = place
-        """The number that stands for all messages."""
+            self.prints.append(print_)
+            index += 1
 
-    def place(self, count: int) -> int:
-        """The number that stands for the first `count` messages, within their scope."""
-        if self._chain is not None and count < self._count:
-            return self._chain.places[count]
-        return self._places[count - self._count]
+    def first(self) -> int:
+        """The number that stands for the first message."""
+        return self.places[1] if self.chain is None or not self.known else self.chain.reached[1][0]
 
-    def places(self) -> Iterable[int]:
-        """`place` of all messages, of all but the last, and so on down to none."""
-        if self._chain is None:
-            return reversed(self._places)
-        return joined(reversed(self._places), reversed(self._chain.places[: self._count]))
-
-    def since(self, index: int) -> Iterable[tuple[Mapping[str, Any], int, int]]:
-        """The messages from `index` on: each, its fingerprint, and the number that stands for all up to it."""
-        if index >= self._count:
-            first = index - self._count
-            return zip(self.messages[index:], self._prints[first:], self._places[first + 1 :], strict=True)
-        return [(self.messages[each], self.print(each), self.place(each + 1)) for each in range(index, self.size)]
-
-    def print(self, index: int) -> int:
-        """The fingerprint of one message."""
-        if self._chain is not None and index < self._count:
-            return self._chain.messages[index]
-        return self._prints[index - self._count]
-
-    def prints(self) -> list[int]:
+    def all_prints(self) -> list[int]:
         """The fingerprints of all messages."""
-        return self._prints if self._chain is None else [*self._chain.messages[: self._count], *self._prints]
+        if self.chain is None:
+            return self.prints
+        return [reached[3] for reached in self.chain.reached[1 : self.known + 1]] + self.prints
+
+
+def _dicts(messages: Sequence[Any]) -> Sequence[Mapping[str, Any]]:
+    """Those of `messages` that are messages, as all are."""
+    if set(map(type, messages)) <= _DICT:
+        return messages
+    return [each for each in messages if type(each) is dict]
 
 
 def numbered(body: Mapping[str, Any], scope: int, wire: Body | None) -> Prompt:
     """The prompt of `body`. What `wire` shows to be known is not looked at."""
     if wire is None:
-        messages = [each for each in body.get("messages") or () if type(each) is dict]
-        return Prompt(messages, *fingerprints(messages), scope)
+        return Prompt(_dicts(body.get("messages") or ()), scope)
     if wire.line is None:
-        return Prompt(body["messages"], *fingerprints(body["messages"]), scope)
-    count, chain = wire.count, wire.line.chain
-    prints, marked = fingerprints(body["messages"][count:])
-    if marked:
-        marked = [count + index for index in marked]
+        return Prompt(body["messages"], scope)
+    known, chain = wire.count, wire.line.chain
+    prompt = Prompt(body["messages"], chain.reached[known][0], chain, known)
     if wire.line.marked:
-        marked = [index for index in wire.line.marked if index < count] + marked
-    return Prompt(body["messages"], prints, marked, chain.places[count], chain, count)
+        prompt.marked = [index for index in wire.line.marked if index < known] + prompt.marked
+    return prompt
 
 
-def continued(body: Mapping[str, Any], scope: int, history: Sequence[int], answer: int) -> Prompt:
+def continued(body: Mapping[str, Any], chain: Chain, known: int, answer: int) -> Prompt:
     """The prompt of a `body` that goes on from an answer, where the provider holds the messages before it.
 
-    `history` and `answer`: their fingerprints.
+    These are the first `known` of `chain`, and `answer` is the fingerprint of what followed.
     """
-    messages = [each for each in body.get("messages") or () if type(each) is dict]
-    prints, marked = fingerprints(messages)
-    first = len(history) + 1
-    return Prompt([*({},) * first, *messages], [*history, answer, *prints], [first + index for index in marked], scope)
+    messages = _dicts(body.get("messages") or ())
+    return Prompt([*({},) * (known + 1), *messages], chain.reached[known][0], chain, known, answer)

@@ -1,8 +1,8 @@
 """A request or a response as segments: what each piece is, whose it is and how long, never what it says.
 
-Two passes keep the work per request small. `fingerprint` gives an integer for a message: `hash` of a `str` is cached
-by the string, so a message that an earlier request already carried is recognised without reading its text. `pieces`
-and `describe` are only called for messages that are new.
+Two passes keep the work per request small. `look` gives an integer for a message: `hash` of a `str` is cached by the
+string, so a message that an earlier request already carried is recognised without reading its text. `say` is only
+called for messages that are new.
 """
 
 from __future__ import annotations
@@ -22,73 +22,50 @@ Block: TypeAlias = tuple[str, Any]
 Segment: TypeAlias = tuple[str, int]
 """A segment as evidence: its JSON, and its length in characters."""
 
-Row: TypeAlias = tuple[int, str, int]
-"""A segment's fingerprint, its JSON, and its length in characters."""
+Said: TypeAlias = tuple[Sequence[str], int, Sequence[int]]
+"""The segments of a message: the JSON of each, their length in characters together, the fingerprint of each."""
 
-_TEXT_KINDS: Final = {
+_TEXT_KINDS: Final[dict[object, str]] = {
     "user": at.SEGMENT_USER,
     "assistant": at.SEGMENT_ASSISTANT,
     "system": at.SEGMENT_SYSTEM,
+    None: at.SEGMENT_USER,
+    "": at.SEGMENT_USER,
 }
 _CALL_TYPES: Final = {"tool_use": None, "server_tool_use": at.FLAG_SERVER, "mcp_tool_use": at.FLAG_SERVER}
+_CALL: Final = at.SEGMENT_CALL
+_RESULT: Final = at.SEGMENT_RESULT
 _quoted: Final = json.encoder.encode_basestring_ascii
+_NESTED: Final = (list, dict)
 _NOTHING: Final = Weight(0, 0)
 _LEAST_WEIGHED: Final = 32
 """The characters of shorter texts say as much as their weight would, which takes a microsecond and a half."""
 _MEDIA_FLAGS: Final = {"image": at.FLAG_IMAGE, "document": at.FLAG_DOCUMENT}
 
 
-def fingerprints(messages: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
-    """A number for each message, as `fingerprint` gives it, and the indexes of those that carry a cache breakpoint."""
-    prints: list[int] = []
-    marked: list[int] = []
-    for index, message in enumerate(messages):
-        content = message.get("content")
-        if type(content) is str:
-            prints.append(hash((message.get("role"), content)))
-            continue
-        print_, is_marked = _seen(message, content)
-        prints.append(print_)
-        if is_marked:
-            marked.append(index)
-    return prints, marked
+def look(role: object, content: Any) -> tuple[int, Sequence[int], bool]:
+    """The fingerprints of a message and of its segments, and whether it carries a cache breakpoint.
 
-
-def fingerprint(message: Mapping[str, Any]) -> int:
-    """A number that is the same, within this process, for two messages of the same role and content.
-
+    A fingerprint is a number that is the same, within this process, for two messages of the same role and content.
     Cache breakpoints do not count, and a string is the same as one text block.
     """
-    content = message.get("content")
-    return hash((message.get("role"), content)) if type(content) is str else _seen(message, content)[0]
-
-
-def _seen(message: Mapping[str, Any], content: Any) -> tuple[int, bool]:
-    """The number of a message of blocks, and whether one has a cache breakpoint. It runs for every one that is new."""
-    parts: list[Any] = [message.get("role")]
+    if type(content) is str:
+        print_ = hash((role, content))
+        return print_, (print_,), False
+    found: list[int] = []
     is_marked = False
-    try:
-        for block in content or ():
+    for block in content or ():
+        if type(block) is dict:
             if "cache_control" in block:
                 is_marked = True
-            kind = block["type"]
-            # A number ahead of what is no text: no text can be mistaken for it.
-            if kind == "text":
-                parts.append(block["text"])
-            elif kind == "tool_use":
-                values = block["input"].values()
-                parts += (len(values), block["id"], *values)
-            elif kind == "tool_result":
-                inner = block.get("content")
-                if type(inner) is list:
-                    parts += (len(inner), block["tool_use_id"], *[part["text"] for part in inner])
-                else:
-                    parts += (-1, block["tool_use_id"], inner)
-            else:
-                parts.append(piece_print("", block))
-        return hash(tuple(parts)), is_marked
-    except (KeyError, TypeError, AttributeError):  # unusual: look closer
-        return hash((parts[0], *[piece_print("", block) for _, block in pieces(message)])), True
+            if block.get("type") == "text" and type(text := block.get("text")) is str:
+                found.append(hash((role, text)))
+                continue
+            if type(block.get("content")) in _NESTED:
+                found += [piece_print(role, part) for part in _parts(block)]
+                continue
+        found.append(piece_print(role, block))
+    return found[0] if len(found) == 1 else hash((role, *found)), found, is_marked
 
 
 def pieces(message: Mapping[str, Any]) -> list[Block]:
@@ -140,44 +117,54 @@ def _parts(block: Any) -> Sequence[Any]:
     return (block,)
 
 
-def piece_print(role: str, block: Any) -> int:
-    """A number that is the same, within this process, for two segments of the same role and content."""
+def piece_print(role: object, block: Any) -> int:
+    """The fingerprint of one segment. It runs for every block that is new."""
     if type(block) is not dict:
         return hash((role, block if type(block) is str else repr(block)))
-    kind = block.get("type")
-    if kind == "text":
-        return hash((role, block.get("text")))
-    if kind == "tool_result" and type(content := block.get("content")) is str:
-        return hash((role, -1, block.get("tool_use_id"), content, block.get("is_error")))
-    if kind == "tool_use":
-        try:
-            values = block["input"].values()
-            return hash((role, len(values), block["id"], *values))
-        except (KeyError, TypeError, AttributeError):
-            pass  # nested: read it whole
+    try:
+        kind = block["type"]
+        # A number ahead of what is no text: no text can be mistaken for it.
+        if kind == "tool_result":
+            content = block.get("content")
+            if type(content) is not list:
+                return hash((role, -1, block["tool_use_id"], content, block.get("is_error")))
+            texts = [part["text"] for part in content]
+            return hash((role, len(texts), block["tool_use_id"], *texts, block.get("is_error")))
+        if kind == "tool_use":
+            inputs = block["input"].items()
+            return hash((role, len(inputs), block["id"], block["name"], *inputs))
+    except (KeyError, TypeError, AttributeError):
+        pass  # nested, or unusual: read it whole
     return hash((role, canonical({key: value for key, value in block.items() if key != "cache_control"})))
 
 
-def rows(
-    message: Mapping[str, Any], message_print: int, tools_by_call: dict[str, str], known: Mapping[int, Segment]
-) -> list[Row]:
-    """The segments of one message, each with its fingerprint. Those of `known` fingerprints are not described again.
-
-    The first segment of a message's only block has the message's own fingerprint, `message_print`.
-    """
-    role = message.get("role") or "user"
-    content = message.get("content")
+def say(
+    role: object,
+    content: Any,
+    prints: Sequence[int],
+    tools_by_call: dict[str, str],
+    known: Mapping[int, Segment] | None = None,
+) -> Said:
+    """The segments of one message, whose fingerprints are `prints`. Those of `known` are not described again."""
+    kind = _TEXT_KINDS.get(role, at.SEGMENT_OTHER)
     if type(content) is str:
-        text, chars = known.get(message_print) or _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), content)
-        return [(message_print, text, chars)]
-    found: list[Row] = []
-    is_alone = type(content) is list and len(content) == 1
-    for block in content or ():
-        for part in _parts(block):
-            print_ = message_print if is_alone and not found else piece_print(role, part)
-            text, chars = known.get(print_) or describe(role, part, tools_by_call)
-            found.append((print_, text, chars))
-    return found
+        text, chars = (known.get(prints[0]) if known else None) or _text(kind, content)
+        return (text,), chars, prints
+    blocks = content or ()
+    if len(blocks) != len(prints):
+        blocks = [part for block in blocks for part in _parts(block)]
+    texts: list[str] = []
+    total = 0
+    for print_, block in zip(prints, blocks, strict=True):
+        if known and print_ in known:
+            text, chars = known[print_]
+        elif type(block) is dict and block.get("type") == "text" and type(said := block.get("text")) is str:
+            text, chars = _text(kind, said)
+        else:
+            text, chars = describe(role, block, tools_by_call)
+        texts.append(text)
+        total += chars
+    return texts, total, prints
 
 
 def encoded(
@@ -204,21 +191,23 @@ def encoded(
     return f'["{kind}",{chars}{rest}', chars
 
 
-def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Segment:
+def describe(role: object, block: Any, tools_by_call: dict[str, str]) -> Segment:
     """The segment of `block` under `role`. `tools_by_call` names the tool of a call id, and learns new ones."""
     if type(block) is not dict:
         is_text = type(block) is str
         return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER) if is_text else at.SEGMENT_OTHER, str(block))
     kind = block.get("type")
-    if kind == "text":
-        return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), _string(block.get("text")))
+    if kind == "tool_result":
+        content, call_id = block.get("content"), block.get("tool_use_id")
+        if type(content) is str and type(call_id) is str and not block.get("is_error"):
+            return _of_tool(_RESULT, content, tools_by_call.get(call_id, ""), call_id)
+        return _tool_result(block, tools_by_call)
     if kind in _CALL_TYPES:
         name, call_id = _string(block.get("name")), _string(block.get("id"))
         tools_by_call[call_id] = name
-        text = name + canonical(block.get("input") or {})
-        return _text(at.SEGMENT_CALL, text, name, call_id, _CALL_TYPES[kind])
-    if kind == "tool_result":
-        return _tool_result(block, tools_by_call)
+        return _of_tool(_CALL, name + canonical(block.get("input") or {}), name, call_id, _CALL_TYPES[kind])
+    if kind == "text":
+        return _text(_TEXT_KINDS.get(role, at.SEGMENT_OTHER), _string(block.get("text")))
     if kind == "thinking":
         return _text(at.SEGMENT_THINKING, _string(block.get("thinking")))
     if kind == "redacted_thinking":
@@ -236,7 +225,7 @@ def describe(role: str, block: Any, tools_by_call: dict[str, str]) -> Segment:
         flags = at.FLAG_SERVER + (at.FLAG_ERROR if _is_error(block) else "")
         found = content.get("tool_references") if isinstance(content, Mapping) else None
         text = result_text(found) if isinstance(found, list) else canonical(content)
-        return _text(at.SEGMENT_RESULT, text, tools_by_call.get(call_id, ""), call_id, flags)
+        return _of_tool(_RESULT, text, tools_by_call.get(call_id, ""), call_id, flags)
     body = {key: value for key, value in block.items() if key != "cache_control"}
     return _text(at.SEGMENT_OTHER, canonical(body))
 
@@ -249,8 +238,8 @@ def _tool_result(block: Mapping[str, Any], tools_by_call: dict[str, str]) -> Seg
     if type(content) is list and len(content) == 1 and content[0].get("type") in _MEDIA_FLAGS:
         flags += _MEDIA_FLAGS[content[0]["type"]]
         chars, weight = _media_size(content[0])
-        return encoded(at.SEGMENT_RESULT, chars, tool, call_id, flags, None, weight)
-    return _text(at.SEGMENT_RESULT, result_text(content), tool, call_id, flags or None)
+        return encoded(_RESULT, chars, tool, call_id, flags, None, weight)
+    return _of_tool(_RESULT, result_text(content), tool, call_id, flags or None)
 
 
 def result_text(content: Any) -> str:
@@ -290,21 +279,30 @@ def _is_error(block: Mapping[str, Any]) -> bool:
     )
 
 
-def _text(kind: str, text: str, tool: str | None = None, id: str | None = None, flags: str | None = None) -> Segment:
-    chars, is_ascii = len(text), text.isascii()
+def _text(kind: str, text: str) -> Segment:
+    chars = len(text)
     if chars < _LEAST_WEIGHED:
-        if tool is None and flags is None and is_ascii:
+        if text.isascii():
             return f'["{kind}",{chars}]', chars
         weight: tuple[int, int] = _NOTHING
     else:
         weight = weighed(text)
-        if is_ascii and flags is None and tool is not None and id is not None:
-            # Calls and results, at once.
-            tokens, digits = weight
-            rest = f",{tokens},{digits}]" if digits else f",{tokens}]"
-            return f'["{kind}",{chars},{_quoted(tool)},{_quoted(id)},null,null{rest}', chars
-    utf8_bytes = None if is_ascii else len(text.encode("utf-8", "surrogatepass"))
-    return encoded(kind, chars, tool, id, flags, utf8_bytes, weight)
+    return encoded(kind, chars, None, None, None, _utf8_bytes(text), weight)
+
+
+def _of_tool(kind: str, text: str, tool: str, id: str, flags: str | None = None) -> Segment:
+    chars = len(text)
+    weight = weighed(text) if chars >= _LEAST_WEIGHED else _NOTHING
+    if flags is None and text.isascii():
+        # Nearly every call and result, at once.
+        tokens, digits = weight
+        rest = f",null,null,{tokens},{digits}]" if digits else f",null,null,{tokens}]" if tokens else "]"
+        return f'["{kind}",{chars},{_quoted(tool)},{_quoted(id)}{rest}', chars
+    return encoded(kind, chars, tool, id, flags, _utf8_bytes(text), weight)
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _string(value: object) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from .head import Head
 from .line import Chain, Tip
-from .segments import fingerprint
+from .segments import look
 
 MIN_BYTES: Final = 4_096
 """Below this, looking at the objects is as fast: it is not worth asking."""
@@ -30,6 +30,7 @@ _MAX_FRAMES: Final = 8
 _MAX_BRANCHES: Final = 8
 _UNMERGED: Final = 2
 """Pieces at the end in which single messages can still be told apart: where cache breakpoints move."""
+_DICT: Final = {dict}
 _SCALARS: Final = (str, int, float, bool, type(None))
 
 
@@ -82,6 +83,13 @@ class Body:
         self.pieces: list[Piece] = []
         """Its pieces that they are."""
 
+    def is_all_of(self, line: Line) -> bool:
+        """Whether the body has all messages of `line`, as it nearly always does; notes how many it has, if most."""
+        position, count, pieces, is_whole = _matched(line.pieces, self.sent, self.start)
+        if count > self.count:
+            self.count, self.position, self.line, self.pieces = count, position, line, pieces
+        return is_whole
+
 
 class Wires:
     """The bodies that this process remembers. Not safe for threads: its user holds a lock."""
@@ -93,33 +101,36 @@ class Wires:
         """The lines that begin with the same message, within one scope."""
         self._bytes = 0
 
-    def read(self, body: Mapping[str, Any], sent: bytes) -> Body | None:
-        """`sent`, which is the JSON of `body`, taken apart; None where that cannot be done for certain."""
-        if len(sent) > MAX_BYTES or type(body.get("messages")) is not list:
+    def read(self, body: Mapping[str, Any], sent: bytes, scope: int) -> Body | None:
+        """`sent`, which is the JSON of `body`, and what of its messages is known within `scope`.
+
+        None where that cannot be told for certain.
+        """
+        messages = body.get("messages")
+        if len(sent) > MAX_BYTES or type(messages) is not list:
             return None
-        for frame in self._frames:
+        for keys, before, after, head in self._frames:
             # With the same keys in the same order, and an end that cannot lie within a string, the rest is messages.
-            if sent.endswith(frame.after) and sent.startswith(frame.before) and list(body) == frame.keys:
-                return Body(sent, len(frame.before), len(sent) - len(frame.after), frame.head)
-        place = _place(body, sent)
-        return None if place is None else Body(sent, *place, None)
-
-    def recognise(self, scope: int, body: Body, messages: Sequence[Any]) -> None:
-        """Finds what is known of `messages`, those of `body`, within `scope`."""
+            if sent.endswith(after) and sent.startswith(before) and list(body) == keys:
+                found = Body(sent, len(before), len(sent) - len(after), head)
+                break
+        else:
+            place = _place(body, sent)
+            if place is None:
+                return None
+            found = Body(sent, *place, None)
         latest = next(reversed(self._lines.values()), None)
-        if latest is not None and latest.chain.places[0] == scope and self._matches(latest, body):
-            return
-        if messages and type(messages[0]) is dict:
-            for line in self._branches.get(hash((scope, fingerprint(messages[0]))), ()):
-                if self._matches(line, body):
-                    return
+        if latest is None or latest.chain.reached[0][0] != scope or not found.is_all_of(latest):
+            self._recognise(scope, found, messages)
+        return found if set(map(type, messages[found.count :])) <= _DICT else None
 
-    def _matches(self, line: Line, body: Body) -> bool:
-        """Whether `body` has all that was sent of `line`, as it nearly always does."""
-        position, count, pieces, is_whole = _matched(line.pieces, body.sent, body.start)
-        if count > body.count:
-            body.count, body.position, body.line, body.pieces = count, position, line, pieces
-        return is_whole
+    def _recognise(self, scope: int, body: Body, messages: Sequence[Any]) -> None:
+        """Looks for what is known of `messages`, those of `body`, on every line of this beginning."""
+        if messages and type(messages[0]) is dict:
+            first = look(messages[0].get("role"), messages[0].get("content"))[0]
+            for line in self._branches.get(hash((scope, first)), ()):
+                if body.is_all_of(line):
+                    return
 
     def remember(self, tip: Tip, given: Mapping[str, Any], body: Body, marked: list[int]) -> None:
         """Keeps `body`, which is the JSON of `given`, as what was sent last of the chain of `tip`.
@@ -151,7 +162,7 @@ class Wires:
         if line is None:
             return
         self._bytes -= line.size
-        first = chain.places[1]
+        first = chain.reached[1][0]
         branches = self._branches[first]
         branches.remove(line)
         if not branches:
@@ -159,7 +170,7 @@ class Wires:
 
     def _add(self, chain: Chain) -> Line:
         line = self._lines[id(chain)] = Line(chain)
-        branches = self._branches.setdefault(chain.places[1], [])
+        branches = self._branches.setdefault(chain.reached[1][0], [])
         branches.insert(0, line)
         if len(branches) > _MAX_BRANCHES:
             self.forget(branches[-1].chain)

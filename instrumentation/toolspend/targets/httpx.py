@@ -9,7 +9,8 @@ from .. import _provider
 from .._guard import guarded
 from .._urls import HTTPX_SCOPE, URL_ATTRIBUTES, bare
 
-_instrumented: list[Any] = []
+instrumented: list[Any] = []
+"""What makes HTTP spans because of us."""
 
 
 def instrument(library: str) -> None:
@@ -25,18 +26,13 @@ def instrument(library: str) -> None:
     instrumentor.instrument(
         tracer_provider=_provider.provider(), request_hook=_hook, async_request_hook=_hook_async, skip_dep_check=True
     )
-    _instrumented.append(instrumentor)
-
-
-def is_instrumented() -> bool:
-    """Whether HTTP spans are made because of us."""
-    return bool(_instrumented)
+    instrumented.append(instrumentor)
 
 
 def uninstrument() -> None:
     """Takes back what `instrument` did, and only that."""
-    while _instrumented:
-        instrumentor = _instrumented.pop()
+    while instrumented:
+        instrumentor = instrumented.pop()
         if instrumentor.is_instrumented_by_opentelemetry:
             instrumentor.uninstrument()
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from evidence_said import apart
 from toolspend import attributes as at
 from toolspend.evidence import describe_output
-from toolspend.evidence.chains import MAX_CHAINS, Chains
+from toolspend.evidence.chains import MAX_KEYS, Chains
 from toolspend.evidence.definitions import definition_log
 from toolspend.evidence.weight import weigh
 
@@ -230,7 +230,7 @@ def test_a_conversation_resumed_without_its_beginning_is_recognised_by_its_calls
 def test_a_thread_that_the_provider_holds_is_the_whole_prompt() -> None:
     """A request that continues a message by id is billed for all before it, and says so, though it sends only news."""
     reader = Reader()
-    reader.send(body(2))
+    reader.send({**body(2), "thread": {"type": "create"}})
     call, result = search(2)
     reader.answer(*call["content"], id="msg_1")
     held = {"thread": {"type": "continue", "previous_message_id": "msg_1"}, "messages": [result]}
@@ -329,11 +329,11 @@ def test_a_deferred_definition_is_told_from_the_place_where_it_was_found() -> No
 def test_what_is_remembered_is_bounded() -> None:
     """Chains beyond the limit are forgotten, and the next request of one is a keyframe."""
     reader = Reader()
-    for number in range(MAX_CHAINS + 10):
+    for number in range(MAX_KEYS + 10):
         reader.send(body(0, first=f"Conversation {number}."))
     reader.send(body(1, first="Conversation 0."))
     assert at.CONTEXT_BASE not in reader.evidence[-1]
-    reader.send(body(1, first=f"Conversation {MAX_CHAINS + 9}."))
+    reader.send(body(1, first=f"Conversation {MAX_KEYS + 9}."))
     assert at.CONTEXT_BASE in reader.evidence[-1]
 
 

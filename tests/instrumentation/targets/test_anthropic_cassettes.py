@@ -11,6 +11,7 @@ import pytest
 
 import cassettes
 import toolspend
+from evidence_said import apart
 from toolspend import attributes as at
 from toolspend import testing
 
@@ -23,7 +24,7 @@ def facts(spans: list[dict[str, Any]]) -> dict[str, Any]:
     server_calls: Counter[str] = Counter()
     parallel = 0
     for span in requests:
-        said = span["attributes"]
+        said = apart(span["attributes"])
         read, write = said.get(at.CACHE_READ_TOKENS, 0), said.get(at.CACHE_WRITE_TOKENS, 0)
         totals["uncached"] += said.get(at.INPUT_TOKENS, 0) - read - write
         totals["read"] += read

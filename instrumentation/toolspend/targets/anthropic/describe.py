@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.trace import Span, format_span_id, format_trace_id
+from opentelemetry.trace import Span
 
 from ... import attributes as at
 from ..._config import config
@@ -25,9 +25,10 @@ def request_attributes(body: Any, span: Span, sent: bytes | None = None) -> tupl
     session = current()
     attributes, tip = conversations.describe(
         body,
-        scope=session.id if session is not None else None,
-        span_id=format_span_id(context.span_id),
-        conversation_id=format_trace_id(context.trace_id),
+        scope=None if session is None else session.id,
+        # As OpenTelemetry writes ids, in a third of the time.
+        span_id=context.span_id.to_bytes(8, "big").hex(),
+        conversation_id=context.trace_id.to_bytes(16, "big").hex(),
         has_definitions=settings.capture_definitions,
         sent=sent,
     )
@@ -37,25 +38,28 @@ def request_attributes(body: Any, span: Span, sent: bytes | None = None) -> tupl
     return attributes, tip
 
 
-def response_attributes(message: Any, tip: Tip | None) -> dict[str, Any]:
-    """The evidence of a response `message`, a model or a plain body."""
-    fields = fields_of(message)
-    blocks = list(map(plain_block, fields.get("content") or ()))
-    attributes = describe_output(blocks, tip, fields.get("id"))
-    attributes.update(describe_usage(fields.get("usage")))
-    if (managed := fields.get("context_management")) is not None:
+def add_response(attributes: dict[str, Any], message: Mapping[str, Any], tip: Tip | None) -> None:
+    """Adds the evidence of a response, given the fields of its `message`, to what its request's span is to carry."""
+    blocks = message.get("content") or ()
+    said = describe_output(blocks, tip, message.get("id"))
+    if (evidence := attributes.get(at.CONTEXT_EVIDENCE)) is not None:
+        attributes[at.CONTEXT_EVIDENCE] = f'{evidence[:-1]},"output":{said}}}'
+    else:
+        attributes[at.OUTPUT_SEGMENTS] = said
+    if (usage := message.get("usage")) is not None:
+        attributes.update(describe_usage(usage))
+    if (managed := message.get("context_management")) is not None:
         attributes.update(describe_edits(managed))
     if (settings := config()).capture_content:
-        output = content.messages([{"role": "assistant", "content": blocks}])
-        content.add(attributes, at.OUTPUT_MESSAGES, output, settings)
-    return attributes
+        answer = [{"role": "assistant", "content": list(map(plain_block, blocks))}]
+        content.add(attributes, at.OUTPUT_MESSAGES, content.messages(answer), settings)
 
 
-def usage_attributes(message: Any) -> dict[str, Any]:
-    """What the conventions say of a response `message`, for spans of ours: the same as the SDK's own spans have.
+def usage_attributes(message: Mapping[str, Any]) -> dict[str, Any]:
+    """What the conventions say of a response, given the fields of its `message`: for spans of ours.
 
-    `gen_ai.usage.input_tokens` includes what was read from the cache and written to it. What the response does not
-    say is left out.
+    It is the same as the SDK's own spans have. `gen_ai.usage.input_tokens` includes what was read from the cache and
+    written to it. What the response does not say is left out.
     """
     usage = field(message, "usage")
     read, write = field(usage, "cache_read_input_tokens"), field(usage, "cache_creation_input_tokens")
@@ -78,14 +82,14 @@ def usage_attributes(message: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if isinstance(value, str | int)}
 
 
-def response_body(data: Any) -> Any:
-    """The message that an API call gave, or None where it gave none that can be read without disturbing the caller.
+def message_fields(data: Any) -> Mapping[str, Any] | None:
+    """The fields of the message that an API call gave, or None where it gave none that can be read undisturbed.
 
     `data` is a message, a stream (None: its events tell), or a raw response, whose body counts once it was read.
     """
-    fields = getattr(data, "__dict__", {})
+    fields = fields_of(data)
     if "usage" in fields and "content" in fields:
-        return data
+        return fields
     response = getattr(data, "http_response", None)
     if response is None or not response.is_closed or "json" not in response.headers.get("content-type", ""):
         return None

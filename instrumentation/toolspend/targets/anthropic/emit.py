@@ -19,7 +19,7 @@ from ...evidence import StreamedOutput, Tip
 from ...evidence.outputs import plain
 from .. import httpx
 from ._patches import Patches
-from .describe import request_attributes, response_attributes, response_body, usage_attributes
+from .describe import add_response, message_fields, request_attributes, usage_attributes
 
 _ROUTE: Final = "/v1/messages"
 _OTHERS: Final = ("/v1/messages/batches", "/v1/messages/count_tokens")
@@ -58,7 +58,7 @@ class Call:
 
     def returned(self, result: Any) -> None:
         """Takes what the call gave the application, and ends the span unless a stream is still to be read."""
-        message = response_body(result)
+        message = message_fields(result)
         if message is not None:
             self._describe(message)
         else:
@@ -103,8 +103,9 @@ class Call:
         self.span.end()
 
     def _describe(self, message: Any) -> None:
-        self.span.set_attributes(usage_attributes(message))
-        self.span.set_attributes(response_attributes(message, self._tip))
+        attributes = usage_attributes(message)
+        add_response(attributes, message, self._tip)
+        self.span.set_attributes(attributes)
 
 
 def patch(patches: Patches, base: Any) -> None:
@@ -117,16 +118,10 @@ def patch(patches: Patches, base: Any) -> None:
                 return Call(client, options, bool(kwargs.get("stream")))
         return None
 
-    def is_none_of_ours(client: Any) -> bool:
-        # The SDK asks the same next. A span of its own, and no HTTP spans to keep quiet: nothing to do.
-        try:
-            return client._tracer is not None and not httpx.is_instrumented()
-        except Exception:  # an SDK without tracing
-            return False
-
+    # With a span of the SDK's own, and no HTTP spans to keep quiet, there is nothing to do.
     def around(original: Callable[..., Any]) -> Callable[..., Any]:
         def request(client: Any, *args: Any, **kwargs: Any) -> Any:
-            if is_none_of_ours(client):
+            if getattr(client, "_tracer", None) is not None and not httpx.instrumented:
                 return original(client, *args, **kwargs)
             call = begin(client, args, kwargs)
             try:
@@ -142,7 +137,7 @@ def patch(patches: Patches, base: Any) -> None:
 
     def around_async(original: Callable[..., Any]) -> Callable[..., Any]:
         async def request(client: Any, *args: Any, **kwargs: Any) -> Any:
-            if is_none_of_ours(client):
+            if getattr(client, "_tracer", None) is not None and not httpx.instrumented:
                 return await original(client, *args, **kwargs)
             call = begin(client, args, kwargs)
             try:
@@ -215,7 +210,7 @@ def _as_current(call: Call | None) -> AbstractContextManager[Any]:
 
 def _quiet_http() -> AbstractContextManager[Any]:
     # The call's own span says what an HTTP span beneath it would. The application's own HTTP spans are its own.
-    return suppress_http_instrumentation() if httpx.is_instrumented() else nullcontext()
+    return suppress_http_instrumentation() if httpx.instrumented else nullcontext()
 
 
 def _guard_call(call: Call | None, method: str, *args: Any) -> None:
