@@ -83,6 +83,33 @@ def test_the_applications_provider_is_used(tmp_path: Path, monkeypatch: pytest.M
     assert toolspend.stats() == {"exported": 2, "dropped": 0, "failures": {}}
 
 
+@pytest.mark.parametrize("is_set", [False, True], ids=["no global provider", "another is global"])
+def test_a_given_provider_gets_the_spans_of_the_sdk(tmp_path: Path, is_set: bool) -> None:
+    """They would go nowhere where none is global; where the application set one they stay with it, which is said."""
+    pytest.importorskip("anthropic.lib._tracing", reason="this version of the SDK emits no spans")
+    done = spooled.run(
+        tmp_path,
+        f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parents[2] / "sample_traces")!r})
+        import standin, toolspend
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        if {is_set}:
+            trace.set_tracer_provider(TracerProvider())
+        client = standin.client(standin.Api([standin.Turn((standin.Text("Done."),))] * 2))
+        ask = dict(model="claude-opus-4-8", max_tokens=9, messages=[{{"role": "user", "content": "Hello."}}])
+        client.messages.create(**ask)
+        toolspend.instrument(tracer_provider=TracerProvider(), httpx=False)
+        client.messages.create(**ask)
+        toolspend.uninstrument()
+        print(toolspend.stats()["exported"])
+        """,
+    )
+    assert done.stdout == f"{0 if is_set else 1}\n", done.stderr
+    assert ("open_telemetry={'tracer_provider': ...}" in done.stderr) is is_set
+
+
 @pytest.mark.parametrize(
     ("variables", "argument", "expected"),
     [

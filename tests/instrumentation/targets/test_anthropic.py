@@ -142,6 +142,32 @@ def async_stream_helper() -> None:
     asyncio.run(run())
 
 
+def unread_response() -> None:
+    with client().messages.with_streaming_response.create(**REQUEST) as response:
+        assert response.parse().stop_reason == "tool_use"
+
+
+def unread_stream() -> None:
+    with client().messages.with_streaming_response.create(**REQUEST, stream=True) as response:
+        assert "data:" in "".join(response.iter_lines())
+
+
+def unread_stream_parsed() -> None:
+    with client().messages.with_streaming_response.create(**REQUEST, stream=True) as response:
+        assert list(response.parse())
+
+
+def async_unread_response() -> None:
+    async def run() -> None:
+        async with async_client().messages.with_streaming_response.create(**REQUEST) as response:
+            assert (await response.json())["stop_reason"] == "tool_use"
+
+    asyncio.run(run())
+
+
+UNREAD = [unread_response, unread_stream, unread_stream_parsed, async_unread_response]
+"""The application reads the body itself: only the SDK's own spans wait for its end."""
+
 WAYS = [
     create,
     create_stream,
@@ -152,6 +178,7 @@ WAYS = [
     middle_of_a_loop,
     async_stream,
     async_stream_helper,
+    *(UNREAD if is_native else ()),
 ]
 
 

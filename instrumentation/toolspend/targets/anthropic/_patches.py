@@ -21,7 +21,7 @@ class Patches:
     def wrap(self, owner: Any, name: str, around: Around) -> None:
         """Puts `around` around `owner.name`, where there is one."""
         if (original := getattr(owner, name, None)) is not None:
-            self._restores.append(replace_attribute(owner, name, wrap(original, around)))
+            self.put(owner, name, wrap(original, around))
 
     def replace(self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
         """Puts `make(original)`, a plain function, in the place of the function `owner.name`.
@@ -29,7 +29,11 @@ class Patches:
         For what every request passes: behind the SDK's own work, a wrapper object takes 3 us more.
         """
         original = getattr(owner, name)
-        self._restores.append(replace_attribute(owner, name, functools.wraps(original)(make(original))))
+        self.put(owner, name, functools.wraps(original)(make(original)))
+
+    def put(self, owner: Any, name: str, value: object) -> None:
+        """Puts `value` in the place of `owner.name`."""
+        self._restores.append(replace_attribute(owner, name, value))
 
     def restore(self) -> None:
         """Puts every original back, the last wrapped first."""

@@ -15,8 +15,10 @@ from opentelemetry.trace import Span
 from ... import attributes as at
 from ..._guard import failed, guarded
 from ...evidence import StreamedOutput, Tip
+from . import provider
 from ._patches import Patches
-from .describe import add_response, message_fields, request_attributes
+from .describe import add_response, message_fields, request_attributes, usage_attributes
+from .unread import Passing, Unread
 
 _CREATE: Final = "anthropic.messages.create"
 _FEW: Final = 8
@@ -52,6 +54,7 @@ def patch(patches: Patches, base: Any) -> None:
         return finish
 
     patches.replace(base, "finish_api_call_span", around)
+    provider.patch(patches, base)
 
 
 def _describe(client: Any, span: Span, result: Any) -> Tip | None:
@@ -102,14 +105,20 @@ def _sent(client: Any, response: Any) -> bytes | None:
 def _observe(response: Any, span: Span, tip: Tip) -> None:
     """Sees the events that the SDK's own observer of a streamed message sees, and completes the span before it ends it.
 
-    The observer is the SDK's: only its methods `item` and `end` are replaced, on this one object.
+    Where the application reads the body itself, the SDK's observer sees no events: then the bytes are looked at. The
+    observer is the SDK's: only its methods are replaced, on this one object.
     """
-    first_end = getattr(getattr(response, "stream", None), "stream_observer", None)
+    stream = getattr(response, "stream", None)
+    first_end = getattr(stream, "stream_observer", None)
     recorder = getattr(first_end, "inner", None)
     if recorder is None or not span.is_recording():
         return
-    output = StreamedOutput()
-    item, end = recorder.item, recorder.end
+    output, unread = StreamedOutput(), Unread()
+    begin, item, end = recorder.begin, recorder.item, recorder.end
+
+    def observed_begin() -> None:
+        unread.drop()
+        begin()
 
     def observed_item(event: Any) -> None:
         with guarded("anthropic.stream"):
@@ -118,10 +127,16 @@ def _observe(response: Any, span: Span, tip: Tip) -> None:
 
     def observed_end(how: Any, error: BaseException | None = None) -> None:
         with guarded("anthropic.stream"):
+            attributes: dict[str, Any] = {}
             if output.message:
-                attributes: dict[str, Any] = {}
                 add_response(attributes, output.as_message(), tip)
-                span.set_attributes(attributes)
+            elif unread.is_kept and (message := unread.message(response)) is not None:
+                attributes = usage_attributes(message)
+                add_response(attributes, message, tip)
+            span.set_attributes(attributes)
         end(how, error)
 
-    recorder.item, recorder.end = observed_item, observed_end
+    for name in ("_body", "_async_body"):
+        if (body := getattr(stream, name, None)) is not None:
+            setattr(stream, name, Passing(body, unread))
+    recorder.begin, recorder.item, recorder.end = observed_begin, observed_item, observed_end
