@@ -2,7 +2,8 @@
 
 `bare` has the SDK's tracing off; `native` has the SDK's own spans, written to a spool; `toolspend` is instrument(). The
 three take turns in one process, and the answer comes from memory. `small` sends one message, a new conversation each
-time; `large` sends 40 tools and, on average, 61 messages, each request the next turn of its conversation.
+time; `large` sends 40 tools and, on average, 61 messages, each request the next turn of its conversation: it sends back
+what the last one was answered, and a tool's result.
 """
 
 from __future__ import annotations
@@ -23,36 +24,41 @@ WARM_UP = 500
 then runs unspecialized, and tries again ever later: after 60 requests it still adds 25 us. A process pays that once."""
 
 
-class Fixed:
-    """Answers every request with the same bytes."""
+class Scripted:
+    """Answers every request with the same bytes, until it is given others."""
 
     def __init__(self) -> None:
-        import standin
-
-        message = {
-            "id": "msg_1",
-            "type": "message",
-            "role": "assistant",
-            "model": "claude-opus-4-8",
-            "content": [{"type": "text", "text": "Done."}],
-            "stop_reason": "end_turn",
-            "stop_sequence": None,
-            "usage": {
-                "input_tokens": 100,
-                "output_tokens": 5,
-                "cache_creation_input_tokens": 0,
-                "cache_read_input_tokens": 0,
-                "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-                "service_tier": "standard",
-            },
-        }
-        self._answer = standin.Answer(
-            200, {"content-type": "application/json", "request-id": "req_1"}, [json.dumps(message).encode()]
-        )
+        self.now = answer([{"type": "text", "text": "Done."}])
 
     def answer(self, *_request: object) -> Any:
-        """The same answer."""
-        return self._answer
+        """The answer that is due."""
+        return self.now
+
+
+def answer(content: list[dict[str, Any]]) -> Any:
+    """A response of such `content`."""
+    import standin
+
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-opus-4-8",
+        "content": content,
+        "stop_reason": "tool_use" if content[-1]["type"] == "tool_use" else "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 100,
+            "output_tokens": 5,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "service_tier": "standard",
+        },
+    }
+    return standin.Answer(
+        200, {"content-type": "application/json", "request-id": "req_1"}, [json.dumps(message).encode()]
+    )
 
 
 def tools(count: int) -> list[dict[str, Any]]:
@@ -112,13 +118,17 @@ class Switch:
         return self.batches.force_flush(timeout_millis)
 
 
-def turns(size: str, number: int) -> tuple[list[dict[str, Any]], list[list[dict[str, Any]]]]:
-    """A conversation's messages when it comes into view, and those of the requests that are timed."""
+def turns(size: str, number: int) -> list[tuple[list[dict[str, Any]], Any]]:
+    """The requests of a conversation, each its messages and what it is answered; all but the first are timed.
+
+    A long conversation comes into view in the middle, and an answer is what the next request sends back.
+    """
     first = {"role": "user", "content": f"Question {number}."}
     if size == "small":
-        return [], [[{**first, "content": f"{first['content']} {turn}"}] for turn in range(5)]
-    full = [first, *conversation(32)[1:]]
-    return full[:55], [full[:count] for count in (57, 59, 61, 63, 65)]
+        done = answer([{"type": "text", "text": "Done."}])
+        return [([{**first, "content": f"{first['content']} {turn}"}], done) for turn in range(6)]
+    full = [first, *conversation(33)[1:]]
+    return [(full[:count], answer(full[count]["content"])) for count in (55, 57, 59, 61, 63, 65)]
 
 
 def measure(size: str) -> dict[str, list[tuple[float, float]]]:
@@ -135,7 +145,8 @@ def measure(size: str) -> dict[str, list[tuple[float, float]]]:
     from toolspend import _provider
 
     http = standin.http_library()
-    answering = http.Client(transport=standin.transport(Fixed(), http))
+    script = Scripted()
+    answering = http.Client(transport=standin.transport(script, http))
     switch, provider = Switch(), TracerProvider()
     provider.add_span_processor(switch)  # type: ignore[arg-type]
     trace.set_tracer_provider(provider)
@@ -152,17 +163,17 @@ def measure(size: str) -> dict[str, list[tuple[float, float]]]:
             switch.is_on = side == "native"
             if side == "toolspend":
                 toolspend.instrument(httpx=False)
+            script.now = answer([{"type": "text", "text": "Done."}])
             for _ in range(WARM_UP):
                 client.messages.create(messages=[{"role": "user", "content": "Warm up."}], **request)
             own, spent, calls = 0.0, 0.0, 0
             for number in range(CONVERSATIONS):
-                opening, timed = turns(size, block * CONVERSATIONS + number)
-                if opening:
-                    client.messages.create(messages=opening, **request)
+                (opening, script.now), *timed = turns(size, block * CONVERSATIONS + number)
+                client.messages.create(messages=opening, **request)
                 _provider.flush()
                 switch.force_flush()
                 before, own_before = time.process_time(), time.thread_time()
-                for messages in timed:
+                for messages, script.now in timed:
                     client.messages.create(messages=messages, **request)
                 own += time.thread_time() - own_before
                 _provider.flush()

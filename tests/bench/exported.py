@@ -19,7 +19,7 @@ TURNS = (1, 5, 50, 500)
 def main() -> dict[int, int]:
     """Bytes by turn."""
     import anthropic
-    from create import Fixed, conversation, tools  # which finds the stand-in for us
+    from create import Scripted, conversation, tools  # which finds the stand-in for us
 
     import standin  # isort: skip
     import toolspend
@@ -28,7 +28,7 @@ def main() -> dict[int, int]:
     toolspend.instrument(httpx=False)
     http = standin.http_library()
     client = anthropic.Anthropic(
-        api_key="sk-standin", http_client=http.Client(transport=standin.transport(Fixed(), http))
+        api_key="sk-standin", http_client=http.Client(transport=standin.transport(Scripted(), http))
     )
     full, offered = conversation(max(TURNS)), tools(40)
     sizes = {}
