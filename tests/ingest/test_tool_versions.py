@@ -18,14 +18,14 @@ Made = list[tuple[str, int | None, float | None, float | None]]
 """Calls: status, result tokens, milliseconds, dollars."""
 
 
-def calls(store: Store, tool: str, version: str, day: int, made: Made) -> None:
+def calls(store: Store, tool: str, version: str | None, day: int, made: Made, declared: str | None = None) -> None:
     """Stores calls, a minute apart."""
     store.cursor().executemany(
         "insert into seen_calls (span_id, trace_id, session_id, tool, tool_version, declared_version, started_at, "
         "status, result_tokens, duration_ms, cost_usd) values (?, 't', 's', ?, ?, ?, "
         "timestamp '2026-11-01' + to_days(cast(? as integer)) + to_minutes(cast(? as integer)), ?, ?, ?, ?)",
         [
-            (f"{day:02d}{n:014x}", tool, version, version[:2], day, n, status, tokens, ms, usd)
+            (f"{day:02d}{n:014x}", tool, version, declared, day, n, status, tokens, ms, usd)
             for n, (status, tokens, ms, usd) in enumerate(made)
         ],
     )
@@ -76,6 +76,43 @@ def test_versions_by_hash_and_by_name_are_one_family_in_order(store: Store, rows
         ("search", "search_v2", "cc", "bb"),
         ("search", "search_v2_1", "dd", "cc"),
         ("move_vm", "move_vm", "ee", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tool", "declared", "family", "version"),
+    [
+        ("search_v2_0_beta", "2.0-beta", "search", "2.0-beta"),
+        ("search_vnext", "next", "search", "next"),
+        ("search_v2_0_beta", None, "search", "2_0_beta"),
+        ("search-v2.1rc1", None, "search", "2.1rc1"),
+        ("search", "2", "search", "2"),
+        ("search", None, "search", "unknown"),
+        ("get_v2_users", None, "get_v2_users", "unknown"),
+        ("play_v2_beta_film", "2", "play_v2_beta_film", "2"),
+        ("_v2", "2", "_v2", "2"),
+    ],
+)
+def test_a_family_is_the_name_without_its_version(
+    store: Store, rows: Rows, tool: str, declared: str | None, family: str, version: str
+) -> None:
+    """As it was declared, else as the name says it; a name that only holds something like a version is whole."""
+    calls(store, tool, None, 0, [("ok", 10, 1.0, None)], declared)
+    [row] = rows("select family, tool_version, names from tool_versions")
+    assert tuple(row.values()) == (family, version, [tool])
+
+
+def test_names_of_one_definition_are_one_row_and_of_others_are_not(store: Store, rows: Rows) -> None:
+    """The bare name and an alias have the hash of the version they call; without a hash each name is its own."""
+    for place, name in enumerate(("search", "search_v2", "look")):
+        calls(store, name, "cc", place, [("ok", 10 * (place + 1), 1.0, None)], "2")
+    calls(store, "find", None, 4, [("ok", 10, 1.0, None)])
+    calls(store, "find_v2", None, 5, [("ok", 10, 1.0, None)])
+    found = rows("select family, tool, names, calls, result_tokens_mean from tool_versions order by first_called_at")
+    assert [tuple(row.values()) for row in found] == [
+        ("search", "search_v2", ["look", "search", "search_v2"], 3, 20.0),
+        ("find", "find", ["find"], 1, 10.0),
+        ("find", "find_v2", ["find_v2"], 1, 10.0),
     ]
 
 

@@ -67,9 +67,9 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
             ("model", True),
         ]
         assert rows("select tool from tool_costs where compression_cost_usd > 0") == [("read_bulletin",)]
-        assert rows("select tool, declared_version from tool_versions where family = 'stations' order by tool") == [
-            ("stations", "2"),
-            ("stations_v2", "2"),
+        # The default version was called by its own name and by the bare one.
+        assert rows("select tool, names, declared_version, calls from tool_versions where family = 'stations'") == [
+            ("stations_v2", ["stations", "stations_v2"], "2", 2),
         ]
 
 

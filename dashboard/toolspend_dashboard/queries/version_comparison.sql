@@ -1,8 +1,8 @@
 -- One row per version of one tool's family, the oldest first; at most the newest $max_rows of them.
 with family as (
-    select any_value(family) as family
+    select arg_max(family, last_called_at) as family
     from tool_versions
-    where tool = cast($tool as varchar)
+    where list_contains(names, cast($tool as varchar))
 ),
 
 versions as (

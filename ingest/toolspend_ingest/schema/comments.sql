@@ -249,9 +249,10 @@ comment on column sessions.priced_requests is 'Requests with a known price.';
 comment on column sessions.usage_known_requests is 'Requests with known usage.';
 
 comment on view tool_versions is 'One row per version of a tool that was called: how its calls went, with 95 % intervals, beside the version that was called before it.';
-comment on column tool_versions.family is 'The tool without the version in its name: search for search_v2.';
-comment on column tool_versions.tool is 'Name that the model sees.';
-comment on column tool_versions.tool_version is 'Hash of the tool''s definition; else the declared version, else unknown.';
+comment on column tool_versions.family is 'The tool without the version in its name: search for search_v2 and for an alias of it.';
+comment on column tool_versions.tool is 'Name that the model sees: search_v2 where it was called by that and as search.';
+comment on column tool_versions.tool_version is 'Hash of the tool''s definition; else the declared version, else that in the name, else unknown.';
+comment on column tool_versions.names is 'Every name that it was called by.';
 comment on column tool_versions.declared_version is 'Version that the author declared.';
 comment on column tool_versions.first_called_at is 'First call, UTC.';
 comment on column tool_versions.last_called_at is 'Last call, UTC.';

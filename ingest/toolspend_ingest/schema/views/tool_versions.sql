@@ -1,26 +1,81 @@
 -- One row per version of a tool that was called: how its calls went, with 95 % intervals, beside the version before it.
 create or replace view tool_versions as
-with calls as (
+with called as (
+    select distinct
+        tool,
+        tool_version,
+        declared_version,
+        -- As the tool layer names a version: 2.0-beta of `search` is `search_v2_0_beta`.
+        '_v' || trim(regexp_replace(declared_version, '[^A-Za-z0-9]+', '_', 'g'), '_') as suffix
+    from tool_calls
+),
+
+-- `search_v2` is a version of `search`, whether it was declared or only the name says so; so is `search` itself.
+parted as (
     select
         tool,
-        coalesce(tool_version, declared_version, 'unknown') as tool_version,
-        -- `search_v2` and `search_v1` are versions of `search`, as is `search` itself.
-        regexp_replace(tool, '[_-]v[0-9]+([_.][0-9]+)*$', '') as family,
+        tool_version,
         declared_version,
-        started_at,
-        status,
-        result_tokens,
-        cast(cost_usd as double) as cost_usd,
-        duration_ms
+        if(
+            ends_with(tool, suffix) and tool <> suffix,
+            left(tool, -length(suffix)),
+            coalesce(
+                nullif(
+                    regexp_replace(
+                        tool,
+                        '[_-]v[0-9]+((a|b|rc)[0-9]+)?'
+                        || '([._-]([0-9]+((a|b|rc)[0-9]+)?|(alpha|beta|rc|pre|preview|dev)[0-9]*))*$',
+                        ''
+                    ),
+                    ''
+                ),
+                tool
+            )
+        ) as base
+    from called
+),
+
+-- The bare name and aliases call the definition of a version, whose hash they have: they are of its family.
+names as (
+    select
+        tool,
+        tool_version,
+        declared_version,
+        base <> tool as is_versioned,
+        coalesce(
+            if(tool_version is null, null, max(if(base <> tool, base, null)) over (partition by tool_version)), base
+        ) as family,
+        coalesce(tool_version, declared_version, nullif(substring(tool, length(base) + 3), ''), 'unknown') as version
+    from parted
+),
+
+calls as (
+    select
+        names.family,
+        names.version as tool_version,
+        names.tool,
+        names.is_versioned,
+        names.declared_version,
+        tool_calls.started_at,
+        tool_calls.status,
+        tool_calls.result_tokens,
+        cast(tool_calls.cost_usd as double) as cost_usd,
+        tool_calls.duration_ms
     from tool_calls
+    inner join names
+        on
+            tool_calls.tool = names.tool
+            and tool_calls.tool_version is not distinct from names.tool_version
+            and tool_calls.declared_version is not distinct from names.declared_version
 ),
 
 -- A failed call is cheap and quick: sizes, costs and times are those of calls that worked.
 counted as (
     select
         family,
-        tool,
+        coalesce(max(tool) filter (where is_versioned), max(tool)) as tool,
         tool_version,
+        list_sort(list(distinct tool)) as names,
         max(declared_version) as declared_version,
         min(started_at) as first_called_at,
         max(started_at) as last_called_at,
@@ -40,7 +95,7 @@ counted as (
         var_samp(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error' and duration_ms is not null)
             as var_log_ms
     from calls
-    group by family, tool, tool_version
+    group by family, tool_version
 ),
 
 -- Wilson's interval for the share of errors, the usual one for means, order statistics for the median.
@@ -80,6 +135,7 @@ select
     family,
     tool,
     tool_version,
+    names,
     declared_version,
     first_called_at,
     last_called_at,
