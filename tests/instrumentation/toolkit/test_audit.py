@@ -144,6 +144,15 @@ CASES: dict[str, tuple[list[Any], list[Any]]] = {
         [tool("list_files", "Lists one folder. Use this instead of 'execute_command' with ls."), tool("read")],
         [tool("list_files", "Lists one folder. Use read_report for what is in a file."), tool("read_report")],
     ),
+    "unclear_choice": (
+        [tool("list_alerts", "List alerts of a site."), tool("list_past_alerts", "List the past alerts of a site.")],
+        # A word that is another tool's thing is plain.
+        [
+            tool("list_alerts", "List the alerts of a site."),
+            tool("list_pod_alerts", "List the alerts of a pod."),
+            tool("list_pods", "List the pods of a site."),
+        ],
+    ),
     "inconsistent_parameters": (
         [
             tool("read_a", org=described("The slug of the organization that owns it")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-from . import descriptions, one_thing, outputs, parameters, side_effects
+from . import choices, descriptions, one_thing, outputs, parameters, side_effects
 from .findings import CHECKS, QUESTIONS, SEVERITIES, Check, Finding, Question, Severity, in_order, is_at_least, scores
 from .subjects import Subject, subjects
 
@@ -47,6 +47,7 @@ _RULES: Final[tuple[Rule, ...]] = (
     parameters.single_choice,
     parameters.inconsistent_parameters,
     descriptions.unknown_tool_mentioned,
+    choices.unclear_choice,
     descriptions.repeated_text,
     descriptions.long_definition,
     outputs.open_output_schema,

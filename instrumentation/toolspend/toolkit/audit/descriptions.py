@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from . import similarity
 from .findings import Finding
 from .subjects import CATALOGUE, Subject
 from .words import (
@@ -54,15 +55,17 @@ def missing_description(tools: Sequence[Subject]) -> Iterator[Finding]:
 
 def restates_name(tools: Sequence[Subject]) -> Iterator[Finding]:
     """A description that has no word of meaning which the name does not have."""
-    for tool in tools:
-        if not is_restatement(tool):
-            continue
+    restated = [tool for tool in tools if is_restatement(tool)]
+    known = similarity.vectors(tools) if restated else {}
+    for tool in restated:
+        nearest = similarity.nearest(tool, tools, known)
+        beside = f", and when `{nearest.name}` is the right one" if nearest is not None else ""
         yield Finding(
             tool.name,
             "restates_name",
             "warning",
             f"{quoted(tool.description)} says nothing that `{tool.name}` does not say.",
-            f"Complete {quoted(tool.description)}: {_wanting(tool)}{_neighbour(tool, tools)}.",
+            f"Complete {quoted(tool.description)}: {_wanting(tool)}{beside}.",
         )
 
 
@@ -197,19 +200,6 @@ def _wanting(tool: Subject) -> str:
             return "which fields of each it returns, how many at most, and in which order"
         case "read":
             return "which fields it returns, and what it answers where there is nothing"
-
-
-def _neighbour(tool: Subject, tools: Sequence[Subject]) -> str:
-    """When to use the nearest other tool: the one that shares most words of its name."""
-    own = _nouns(tool)
-    shared = [(len(own & _nouns(other)), other.name) for other in tools if other is not tool]
-    most, name = max(shared, key=lambda each: each[0], default=(0, ""))
-    return f", and when `{name}` is the right one" if most else ""
-
-
-def _nouns(tool: Subject) -> set[str]:
-    parts = name_words(tool.name)[tool.prefix :]
-    return content(part for part in parts if part != verb_of_name(parts))
 
 
 def _verbs(tool: Subject) -> tuple[str | None, str | None]:

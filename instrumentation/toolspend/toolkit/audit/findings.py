@@ -50,6 +50,7 @@ CHECKS: Final[dict[str, Check]] = {
     "required_with_default": Check("description", "A required parameter has a default"),
     "single_choice": Check("description", "A parameter allows one value only"),
     "unknown_tool_mentioned": Check("description", "The description sends the model to a tool that is not offered"),
+    "unclear_choice": Check("description", "Another tool could be taken instead, and nothing says when"),
     "inconsistent_parameters": Check("description", "The same parameter has several names or types"),
     "repeated_text": Check("description", "The same text stands in several definitions"),
     "long_definition": Check("description", "The definition is very long"),

@@ -66,13 +66,18 @@ def overlapping_tools(tools: Sequence[Subject]) -> Iterator[Finding]:
     """Pairs that a model cannot tell apart, said of the later tool, unless one of them speaks of the other."""
     for pair in similarity.twins(tools):
         first, second = pair.first, pair.second
-        if _mentions(first, second) or _mentions(second, first):
+        if first.names(second) or second.names(first):
             continue
+        why = (
+            "Its description is that of another tool, word for word"
+            if pair.is_word_for_word
+            else f"It says the same as another tool, but for how much is told (similarity {pair.score:.2f})"
+        )
         yield Finding(
             second.name,
             "overlapping_tools",
             "warning",
-            f"{pair.why}: {quoted(second.description)} beside `{first.name}`: {quoted(first.description)}.",
+            f"{why}: {quoted(second.description)} beside `{first.name}`: {quoted(first.description)}.",
             f"Keep one of `{first.name}` and `{second.name}`, or let each description begin with what only that tool "
             f"does and name the other for the rest.",
             related=(first.name,),
@@ -109,8 +114,3 @@ def _joined_verbs(sentence: str) -> list[str]:
         return []
     plain = [verb(each) for each in (*re.split(r"[\s,/]+", match["verbs"]), match["last"])]
     return [each for each in plain if each is not None] if all(plain) else []
-
-
-def _mentions(tool: Subject, other: Subject) -> bool:
-    text = tool.description.lower()
-    return other.name.lower() in text or bool(other.title and other.title.lower() in text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -70,6 +71,12 @@ class Subject:
     def verb(self) -> str | None:
         """The verb of its name, else the one that its description begins with."""
         return verb_of_name(name_words(self.name), self.prefix) or verb_of_text(self.description)
+
+    def names(self, other: Subject) -> bool:
+        """Whether its description speaks of another tool, by name or title."""
+        text = self.description.lower()
+        called = (re.escape(each.lower()) for each in (other.name, other.title) if each)
+        return any(re.search(rf"(?<!\w){each}(?!\w)", text) for each in called)
 
     @property
     def definition_tokens(self) -> int:

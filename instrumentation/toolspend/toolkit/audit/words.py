@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -75,6 +76,7 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 
 
+@functools.lru_cache(maxsize=10_000)
 def stem(word: str) -> str:
     """A word without the endings of plurals and verbs: enough to know `lists`, `listing` and `list` for one."""
     for ending, kept in (("ies", "y"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x"), ("ing", ""),
