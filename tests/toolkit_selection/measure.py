@@ -12,8 +12,9 @@ from typing import Any
 import bm25s
 
 from toolkit_selection.embedding import minilm
-from toolkit_selection.tasks import FRESH, FURTHER, OTHERS, TASKS, UNSEEN, Task, recorded_tools, tasks
+from toolkit_selection.tasks import FRESH, FURTHER, OTHERS, TASKS, UNSEEN, Task, queries, recorded_tools, tasks
 from toolspend.toolkit import Tool, ToolRegistry
+from toolspend.toolkit.selection import FIND_TOOLS
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 SMALL = 40
@@ -65,6 +66,22 @@ def in_small_registries(tools: Sequence[Tool], selecting: Callable[[Sequence[Too
         return list(selecting(held)(task))
 
     return select
+
+
+def made_good(tools: Sequence[Tool], asked: Sequence[Task], query_of: Callable[[Task], str]) -> tuple[int, int]:
+    """How many needs the first selections of 15 lack, `find_tools` among them, and how many one call of that meets."""
+    registry = ToolRegistry(tools)
+    registry.register(registry.search_tool())
+    lacking = met = 0
+    for task in asked:
+        selection = registry.get_tools_for_task(query=task.text)
+        lacks = [need for need in task.needs if not need & set(names(selection))]
+        if lacks:
+            call = {"type": "tool_use", "id": "call", "name": FIND_TOOLS, "input": {"query": query_of(task)}}
+            found = set(names(selection.add_found([call])))
+            lacking += len(lacks)
+            met += sum(bool(need & found) for need in lacks)
+    return lacking, met
 
 
 def names(tools: Iterable[Tool]) -> list[str]:
@@ -125,6 +142,13 @@ def main() -> None:
             f"- {'unsure' if is_unsure else 'sure'}: {len(recalls)} tasks, recall {statistics.fmean(recalls):.2f}; "
             f"{lacking} lack a tool"
         )
+    said = queries()
+    lacking, by_task = made_good(tools, every, lambda task: task.text)
+    _, by_query = made_good(tools, every, lambda task: said.get(task.text, task.text))
+    print(
+        f"\nOf {lacking} tools that selections with `find_tools` lack, one call of it brings {by_task / lacking:.0%} "
+        f"by the task's own words, and {by_query / lacking:.0%} by a model's."
+    )
 
 
 if __name__ == "__main__":

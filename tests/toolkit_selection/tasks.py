@@ -17,6 +17,7 @@ FRESH = TASKS.with_name("fresh.tsv")
 FURTHER = TASKS.with_name("further.tsv")
 UNSEEN = TASKS.with_name("unseen.tsv")
 OTHERS = TASKS.with_name("others.tsv")
+QUERIES = TASKS.with_name("queries.tsv")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,12 @@ def tasks(path: Path) -> list[Task]:
             Task(row["task"], row["how"] == "direct", _needs(row["tools"]), number % 2 == 1)
             for number, row in enumerate(csv.DictReader(file, delimiter="\t"), 1)
         ]
+
+
+def queries() -> dict[str, str]:
+    """What a model asks `find_tools` for, by the text of the task that it lacks a tool for."""
+    with QUERIES.open(encoding="utf-8", newline="") as file:
+        return {row["task"]: row["query"] for row in csv.DictReader(file, delimiter="\t")}
 
 
 def _needs(text: str) -> tuple[frozenset[str], ...]:

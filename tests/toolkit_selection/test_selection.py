@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from toolkit_selection.measure import Select, in_small_registries, name_and_description, ours, plain_bm25
-from toolkit_selection.tasks import FRESH, FURTHER, OTHERS, TASKS, UNSEEN, Task, recorded_tools, tasks
+from toolkit_selection.measure import Select, in_small_registries, made_good, name_and_description, ours, plain_bm25
+from toolkit_selection.tasks import FRESH, FURTHER, OTHERS, TASKS, UNSEEN, Task, queries, recorded_tools, tasks
 from toolspend.toolkit import Tool
 
 
@@ -59,3 +59,16 @@ def test_of_forty_tools_nearly_every_one_that_is_needed_is_among_fifteen(tools: 
 def test_a_task_in_a_tools_own_words_finds_it(tools: list[Tool]) -> None:
     """Of the direct tasks nearly every tool is among the 15."""
     assert recall(ours(tools), [task for task in tasks(TASKS) if task.is_direct]) >= 0.95
+
+
+def test_what_a_selection_lacks_a_call_of_find_tools_brings(tools: list[Tool]) -> None:
+    """Nearly all of it in the words that a model has for the tool, some in the task's own, which have failed before."""
+    said = queries()
+    every = [task for path in (TASKS, FRESH, FURTHER, UNSEEN, OTHERS) for task in tasks(path)]
+    assert said.keys() <= {task.text for task in every}
+    asked = [task for task in every if task.text in said]
+    lacking, found = made_good(tools, asked, lambda task: said[task.text])
+    assert lacking >= 50
+    assert found >= 0.9 * lacking
+    lacking, found = made_good(tools, every, lambda task: task.text)
+    assert found >= 0.12 * lacking
