@@ -237,6 +237,29 @@ def test_what_a_handler_does_is_held_against_what_is_declared() -> None:
     assert not of_check([toolkit_tool(cleans, has_side_effects=True)], "side_effects_unmarked")
 
 
+@pytest.mark.parametrize(
+    ("check", "given", "evidence"),
+    [
+        ("several_actions", tool("notes", "Create a note, list notes, or delete one."), "list (read), delete (delete)"),
+        ("several_actions", tool("notes", "Manage notes: list them, delete old ones."), "list (read), delete (delete)"),
+        ("several_actions", tool("create_and_send_note"), "Its name joins create (create), send (change)."),
+        ("several_actions", tool("find_user", "Find or create the user of an address."), None),
+        ("several_actions", tool("upload_note", "Uploads a note and gets its address."), None),
+        ("several_actions", tool("write_query", "Execute an INSERT, UPDATE, or DELETE query."), None),
+        ("several_actions", tool("find_notes", "Search notes by title, text or read date."), None),
+        ("several_actions", tool("search_and_replace", "Replaces a text in the notes of a book."), None),
+        ("name_disagrees", tool("search_and_replace", "Replaces a text in the notes of a book."), None),
+        ("union_of_actions", tool("notes", action=described("One of: list, create")), "list (read), create (create)"),
+        ("union_of_actions", tool("notes", action=described("list, create or delete")), "delete (delete)"),
+        ("union_of_actions", tool("notes", mode=described("One of: rewrite, append")), None),
+    ],
+)
+def test_actions_are_found_wherever_they_are_joined(check: str, given: Definition, evidence: str | None) -> None:
+    """In a name, in clauses of a description, in the prose of a parameter; what is one action is left alone."""
+    found = [each.evidence for each in of_check([given], check)]
+    assert not found if evidence is None else evidence in found[0]
+
+
 def test_every_form_of_a_tool_gives_the_same_findings() -> None:
     """Anthropic's, OpenAI's and MCP's forms, a catalogue's and our own: the same parameter lacks its description."""
     schema = {"type": "object", "properties": {"station": TEXT}}

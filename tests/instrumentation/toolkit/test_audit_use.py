@@ -54,6 +54,22 @@ def test_use_shows_what_a_definition_cannot(check: str) -> None:
     assert not of_check(ordinary, check)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_empty"),
+    [
+        ("Something went wrong. Please try again later.", True),
+        ("An unexpected error occurred while processing your request.", True),
+        ("Error: request failed with status code 500", True),
+        ("The request failed because station 12 has no archive.", False),
+        ("Error: try again later with a smaller limit", False),
+    ],
+)
+def test_many_words_may_say_nothing(text: str, is_empty: bool) -> None:
+    """An error guides where any of its words is of this tool, this call or this failure."""
+    found = of_check(Use("search", calls=9, failed=3, messages={text: 3}), "errors_without_guidance")
+    assert bool(found) is is_empty
+
+
 def test_a_wrong_call_is_answered_with_the_parameters() -> None:
     """The hint names what the model has to get right; a tool that does not exist has none."""
     assert "`query` (string, required)" in of_check(CASES["called_wrongly"][0], "called_wrongly")[0].hint

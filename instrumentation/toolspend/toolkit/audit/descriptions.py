@@ -213,7 +213,7 @@ def _vague(text: str) -> str | None:
 
 def _verbs_differ(tool: Subject) -> bool:
     of_name, of_text = _verbs(tool)
-    if of_name is None or of_text is None:
+    if of_name is None or of_text is None or of_text in name_words(tool.name):
         return False
     reads = EFFECTS[of_name] == "read"
     if of_text == "manage":

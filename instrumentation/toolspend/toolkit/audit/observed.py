@@ -10,7 +10,7 @@ from ... import attributes as at
 from . import similarity
 from .findings import Finding, in_order
 from .subjects import Subject, subjects
-from .words import name_words, named, quoted, word_set
+from .words import name_words, named, quoted, word_set, words
 
 MIN_CALLS: Final = 5
 """Fewer calls say nothing about a rate."""
@@ -24,6 +24,12 @@ MIN_REQUESTS: Final = 10
 _WRONG: Final = at.WRONG_CALL_ERRORS | {"validationerror", "invalid_params", "-32602"}
 # Failures that are told as such, and exceptions that say what happened by themselves.
 _TOLD: Final = at.CALL_ERRORS | {"toolerror", "_other"}
+_EMPTY: Final = word_set(
+    "a an and the this that your you we it is was has have been be to of in on with while for please sorry oops "
+    "error errors exception failure failed fail fails internal server unknown unexpected occurred happened something "
+    "anything went wrong bad invalid request operation call tool process processing completed complete could cannot "
+    "can not unable try again later code status null none undefined"
+)
 _LIMITS: Final = word_set(
     "limit max count page offset cursor length lines size depth fields columns top first head tail n k start end range"
 )
@@ -116,9 +122,9 @@ def unhandled_exceptions(use: Use, tool: Subject | None) -> Iterator[Finding]:
 
 
 def errors_without_guidance(use: Use, tool: Subject | None) -> Iterator[Finding]:
-    """Failures whose text is a few words, from which no next step follows."""
+    """Failures whose text is a few words, or no word that says what failed: no next step follows from it."""
     del tool
-    bare = {text: count for text, count in use.messages.items() if len(text.split()) <= 4}
+    bare = {text: count for text, count in use.messages.items() if len(text.split()) <= 4 or {*words(text)} <= _EMPTY}
     count, known = sum(bare.values()), sum(use.messages.values())
     if count < 2 or count < 0.5 * known:
         return

@@ -9,6 +9,7 @@ from typing import Final
 
 from . import similarity
 from .findings import Finding
+from .parameters import closed_choices
 from .subjects import Parameter, Subject
 from .words import EFFECTS, Effect, lead, name_words, named, quoted, verb, word_set
 
@@ -20,14 +21,20 @@ _APART: Final = re.compile(
     r"(?P<verbs>[A-Za-z]+)\s+(?:[\w'()/.-]+\s+){1,6}?or\s+(?P<last>[A-Za-z]+)\s+(?:an?|the|it|one|them|existing)\b"
 )
 
+_GETS: Final = frozenset(("get", "find", "fetch"))
+_MANAGES: Final = re.compile(r"(?:manages?|handles?)\b[^:]*:\s*(?P<what>.+)", re.IGNORECASE | re.DOTALL)
+_CLAUSES: Final = re.compile(r",\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+")
+
 
 def union_of_actions(tools: Sequence[Subject]) -> Iterator[Finding]:
-    """An `action` or the like, whose values read, create, change or delete."""
+    """An `action` or the like, whose values read, create, change or delete; its description may say which there are."""
     for tool in tools:
         for parameter in tool.parameters or ():
             if not set(name_words(parameter.name)) & _CHOOSERS:
                 continue
-            actions = {str(choice): effect for choice in parameter.choices if (effect := _effect(str(choice)))}
+            text = parameter.description
+            choices = [*map(str, parameter.choices)] or closed_choices(text) or _joined_verbs(lead(text))
+            actions = {choice: effect for choice in choices if (effect := _effect(choice))}
             if len(set(actions.values())) < 2:
                 continue
             kinds = ", ".join(f"{name} ({effect})" for name, effect in actions.items())
@@ -38,26 +45,31 @@ def union_of_actions(tools: Sequence[Subject]) -> Iterator[Finding]:
                 "union_of_actions",
                 "warning",
                 f"`{parameter.name}` chooses between actions of different kinds: {kinds}.",
-                f"Offer {named(_split_names(tool, parameter))} instead, without `{parameter.name}`.{moved}",
+                f"Offer {named(_split_names(tool, parameter, choices))} instead, without `{parameter.name}`.{moved}",
                 parameters=(parameter.name,),
             )
 
 
 def several_actions(tools: Sequence[Subject]) -> Iterator[Finding]:
-    """A description whose first sentence joins verbs of different kinds."""
+    """A name or a description's first sentence that joins verbs of different kinds."""
     for tool in tools:
         sentence = lead(tool.description)
         found = _joined_verbs(sentence)
         kinds = {EFFECTS[each] for each in found}
-        # What was run is read in the same work, and "create or update" is one idempotent write.
-        if len(kinds) < 2 or kinds == {"read", "run"} or (kinds == {"create", "change"} and _LISTED.match(sentence)):
-            continue
-        told = ", ".join(f"{each} ({EFFECTS[each]})" for each in found)
+        # What was run is read in the same work; "create or update" and "get or create" are one idempotent write.
+        is_one = kinds == {"read", "run"} or (kinds == {"create", "change"} and _LISTED.match(sentence))
+        if len(kinds) < 2 or is_one or (len(found) == 2 and found[0] in _GETS and kinds == {"read", "create"}):
+            found = _verbs_of_name(tool)
+            if len({EFFECTS[each] for each in found}) < 2:
+                continue
+            says = f"Its name joins {_told(found)}"
+        else:
+            says = f"Its description joins {_told(found)}: {quoted(sentence)}"
         yield Finding(
             tool.name,
             "several_actions",
             "warning",
-            f"Its description joins {told}: {quoted(sentence)}.",
+            f"{says}.",
             f"Make one tool for each of {', '.join(found)}, named for it, with only the parameters that it needs.",
         )
 
@@ -103,14 +115,35 @@ def _effect(value: str) -> Effect | None:
     return EFFECTS[plain] if plain is not None else None
 
 
-def _split_names(tool: Subject, parameter: Parameter) -> list[str]:
+def _split_names(tool: Subject, parameter: Parameter, choices: Sequence[str]) -> list[str]:
     noun = "_".join(word for word in name_words(tool.name) if word not in {"manage", "handle", parameter.name})
-    return [f"{'_'.join(name_words(action))}_{noun or tool.name}" for action in map(str, parameter.choices)]
+    return [f"{'_'.join(name_words(action))}_{noun or tool.name}" for action in choices]
 
 
 def _joined_verbs(sentence: str) -> list[str]:
+    """The verbs that a sentence joins: "list, create or delete", also each with an object of its own."""
     match = _LISTED.match(sentence) or _APART.match(sentence)
-    if match is None:
-        return []
-    plain = [verb(each) for each in (*re.split(r"[\s,/]+", match["verbs"]), match["last"])]
+    if match is not None:
+        plain = [verb(each) for each in (*re.split(r"[\s,/]+", match["verbs"]), match["last"])]
+        if all(plain):
+            return [each for each in plain if each is not None]
+    managed = _MANAGES.match(sentence)
+    if managed is None and not re.search(r"\bor\b", sentence):
+        return []  # "uploads it and gets its address" is one action and what it answers
+    clauses = _CLAUSES.split(managed["what"] if managed is not None else sentence)
+    first = [clause.split()[0] for clause in clauses if clause.strip()]
+    # In capitals they are words of a language: "an INSERT, UPDATE, or DELETE query".
+    plain = [None if word.isupper() else verb(word.strip(".,;")) for word in first]
     return [each for each in plain if each is not None] if all(plain) else []
+
+
+def _verbs_of_name(tool: Subject) -> list[str]:
+    """The verbs that a name joins by "and", none of them one that reads: `search_and_replace` is one action."""
+    parts = name_words(tool.name)
+    places = [place for place, word in enumerate(parts) if word == "and" and 0 < place < len(parts) - 1]
+    found = [verb for place in places for verb in (parts[place - 1], parts[place + 1])]
+    return found if all(EFFECTS.get(each, "read") != "read" for each in found) else []
+
+
+def _told(verbs: Sequence[str]) -> str:
+    return ", ".join(f"{each} ({EFFECTS[each]})" for each in verbs)

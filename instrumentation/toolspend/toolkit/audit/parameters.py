@@ -108,7 +108,7 @@ def choices_in_prose(tools: Sequence[Subject]) -> Iterator[Finding]:
     for tool, parameter in _each(tools):
         if CATALOGUE in parameter.schema or parameter.types != {"string"} or parameter.choices:
             continue
-        values = _closed_choices(parameter.description)
+        values = closed_choices(parameter.description)
         if len(values) < 2 or "pattern" in parameter.schema:
             continue
         listed = ", ".join(f'"{value}"' for value in values)
@@ -295,7 +295,7 @@ def _is_open_object(parameter: Parameter) -> bool:
     )
 
 
-def _closed_choices(text: str) -> list[str]:
+def closed_choices(text: str) -> list[str]:
     """The values that a description lists as all there are; none where it gives examples."""
     if _OPEN.search(text):
         return []
