@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import http.client
+import importlib.util
 import inspect
 import io
 import json
@@ -18,10 +19,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from compression import planted
 from simulator import texts
 
 LEAST = 6_000
 MOST = 60_000
+PROGRAMS = (
+    "anthropic/_base_client.py",
+    "httpx/_client.py",
+    "uvicorn/config.py",
+    "_pytest/fixtures.py",
+    "pandas/core/generic.py",
+    "playwright/driver/package/lib/serverRegistry.js",
+    "playwright/driver/package/lib/tools/cli-client/program.js",
+    "mypyc/lib-rt/str_ops.c",
+    "mypyc/lib-rt/int_ops.c",
+    "numpy/f2py/src/fortranobject.c",
+    "greenlet/TGreenlet.cpp",
+    "pyarrow/src/arrow/python/numpy_convert.cc",
+    "pyarrow/src/arrow/python/datetime.cc",
+    "pyarrow/_fs.pyx",
+)
+"""Python, JavaScript, C, C++ and Cython."""
 
 
 class Document(NamedTuple):
@@ -142,9 +161,18 @@ def logs() -> Iterator[Document]:
 
 
 def code() -> Iterator[Document]:
-    """Modules of the standard library."""
+    """Modules of the standard library, with facts between any lines; these and programs of packages, in bodies."""
     for module in (csv, http.client, pydoc):
         yield Document(f"code: {module.__name__}", "code", inspect.getsource(module)[:MOST])
+    for module in (csv, http.client, pydoc):
+        yield Document(f"body: {module.__name__}", planted.BODY, inspect.getsource(module)[:MOST])
+    for name in PROGRAMS:
+        package, _, path = name.partition("/")
+        spec = importlib.util.find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            # Where a version of the package has no such file, there is one program less.
+            if (file := Path(folder, path)).is_file():
+                yield Document(f"body: {package} {file.name}", planted.BODY, file.read_text(encoding="utf-8")[:MOST])
 
 
 def _order(dice: random.Random, number: int) -> dict[str, Any]:

@@ -8,9 +8,13 @@ import itertools
 import json
 import random
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from compression import bodies
+
 EACH = 3
+BODY = "body"
 
 
 class Fact(NamedTuple):
@@ -31,6 +35,9 @@ class Planted(NamedTuple):
 def plant(kind: str, text: str, seed: int) -> Planted:
     """Plants facts of every kind at places that `seed` chooses."""
     dice = random.Random(seed)
+    if kind == BODY:
+        found = bodies.facts(dice)
+        return Planted(bodies.insert(text, found, dice), _task(found), [Fact(*each) for each in found])
     facts = [
         *(Fact("named", f"INV-{dice.randint(10_000, 99_999)}-{dice.choice('KLMX')}") for _ in range(EACH)),
         *(Fact("id", f"{dice.choice(('AC', 'TK', 'DP'))}{dice.randint(100_000, 999_999)}") for _ in range(EACH)),
@@ -38,10 +45,14 @@ def plant(kind: str, text: str, seed: int) -> Planted:
         *(Fact("error", f"E{dice.randint(4_000, 5_999)}") for _ in range(EACH)),
     ]
     dice.shuffle(facts)
-    task = "Compare " + ", ".join(fact.text for fact in facts if fact.kind == "named") + " with the ledger."
+    task = _task(facts)
     make = _ROWS if kind == "rows" else None
     planted = _into_rows(text, facts, dice) if make else _into_text(kind, text, facts, dice)
     return Planted(planted, task, [fact for fact in facts if fact.text in planted])
+
+
+def _task(facts: Iterable[tuple[str, str]]) -> str:
+    return "Compare " + ", ".join(text for kind, text in facts if kind == "named") + " with the ledger."
 
 
 _ROWS = "rows"

@@ -25,6 +25,7 @@ class Outcome(NamedTuple):
     """One document over all seeds: how much smaller, by what, and the facts kept and planted by kind."""
 
     name: str
+    is_in_bodies: bool
     strategy: str
     tokens: int
     ratio: float
@@ -50,7 +51,10 @@ def outcomes(recordings: Path | None, seeds: range, ratio: float = RATIO) -> Ite
             for fact in facts:
                 total[fact.kind] += 1
                 kept[fact.kind] += planted.is_kept(fact, body)
-        yield Outcome(document.name, "/".join(sorted(strategies)), before // len(seeds), before / after, kept, total)
+        said = "/".join(sorted(strategies))
+        yield Outcome(
+            document.name, document.kind == planted.BODY, said, before // len(seeds), before / after, kept, total
+        )
 
 
 def folder() -> Path | None:
@@ -64,18 +68,18 @@ def main() -> None:
     recordings = folder()
     print("| result | strategy | tokens | smaller by | ids named by the task | other ids | numbers | errors |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    kept: Counter[str] = Counter()
-    total: Counter[str] = Counter()
+    sums = {name: (Counter[str](), Counter[str]()) for name in ("anywhere", "in function bodies", "all")}
     for each in outcomes(recordings, range(100, 105)):
         cells = [f"{each.kept[kind]}/{each.planted[kind]}" for kind in KINDS]
         print(
             f"| {each.name} | {each.strategy} | {each.tokens:,} | {each.ratio:.1f}x | {' | '.join(cells)} |", flush=True
         )
-        kept += each.kept
-        total += each.planted
-    cells = [f"{kept[kind]}/{total[kind]} = {kept[kind] / total[kind]:.1%}" for kind in KINDS]
-    whole = f"{sum(kept.values()) / sum(total.values()):.1%}"
-    print(f"| **all: {whole}** | | | | {' | '.join(cells)} |")
+        for name in ("in function bodies" if each.is_in_bodies else "anywhere", "all"):
+            sums[name][0].update(each.kept)
+            sums[name][1].update(each.planted)
+    for name, (kept, total) in sums.items():
+        cells = [f"{kept[kind]}/{total[kind]} = {kept[kind] / total[kind]:.1%}" for kind in KINDS]
+        print(f"| **{name}: {kept.total() / total.total():.1%}** | | | | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

@@ -160,6 +160,57 @@ def test_code_keeps_the_lines_that_speak_of_errors_or_are_named() -> None:
     assert "except ValueError" not in found.text
 
 
+FACTS_IN_BODIES = {
+    "python": (
+        "def f{n}(a):\n    b = a + {n}\n    if b:\n        c = work(b)\n{fact}\n        c = more(c)\n    return c\n\n",
+        "        {}",
+    ),
+    "c": (
+        "static int f{n}(int a) {{\n    int b = a + {n};\n    if (b) {{\n        b = work(b);\n{fact}\n    }}\n"
+        "    return b;\n}}\n\n",
+        "        {};",
+    ),
+}
+
+
+@pytest.mark.parametrize(("form", "line"), FACTS_IN_BODIES.values(), ids=FACTS_IN_BODIES)
+@pytest.mark.parametrize(
+    "fact",
+    [
+        'key("9f86d081-88ab-4c0e-9d15-0c1ad5a3f1b2")', 'ref = "9f86d081884c7d65"', 'see("OPS-4711")', 'see("AC471100")',
+        'url = "https://docs.example.org/rates"', 'to("ops@example.org")', "wait = 86_400", "rate = 0.0725",
+        "return 417.5", "mask = 0xDEADBEEF", 'since("2026-11-02")', 'want("v2.31.4")', 'host("10.0.4.17")',
+        'name = "cust_4f2a91"', 'throw("no seats")',
+    ],
+)  # fmt: skip
+def test_a_fact_in_a_functions_body_stays(form: str, line: str, fact: str) -> None:
+    """Ids, figures, addresses, and what is raised in words, though no task names them."""
+    code = "".join(form.format(n=n % 10, fact=line.format(fact if n == 41 else "c = less(c)")) for n in range(90))
+    found = made(code, 300)
+    assert found.strategy == "code" and found.tokens_after <= 300
+    assert fact in found.text
+
+
+@pytest.mark.parametrize("fact", ["return a['X-Request-Id']", "return 'it is closed'", "assert a, 'it is closed'"])
+def test_a_text_in_a_body_goes_before_other_lines(fact: str) -> None:
+    """Where the outline leaves room."""
+    code = "".join(f"def f{n}(a):\n    b = a + {n % 10}\n    c = work(b)\n    return c\n\n" for n in range(40))
+    code = code.replace("b = a + 1\n", f"{fact}\n", 1)
+    found = made(code, 580)
+    assert found.strategy == "code" and "def f39(a)" in found.text
+    assert fact in found.text and found.text.count("c = work(b)") < 8
+
+
+def test_the_outline_stays_among_more_facts_than_fit() -> None:
+    """A long table of figures takes no more than its share; what comes again counts once."""
+    table = "".join(f"    rates.append(({n * 7919}, {n}.25))\n" for n in range(100, 400))
+    again = "".join(f"def g{n}(a):\n    b = wait(a, 31_557)\n    return b\n\n" for n in range(16))
+    found = made(f"def fill(rates):\n{table}\n\n{again}", 600)
+    assert found.strategy == "code" and found.tokens_after <= 600
+    assert all(f"def g{n}(a)" in found.text for n in range(16)) and "rates.append" in found.text
+    assert found.text.count("31_557") == 1
+
+
 def test_all_that_the_model_lost_comes_back() -> None:
     """A hundred different errors, and an id that only looks as if it were there."""
     words = " ".join(f"On day {n} the station counted {n * 37 % 911} birds of kind K{n}X." for n in range(900))
