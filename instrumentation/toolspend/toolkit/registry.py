@@ -12,7 +12,7 @@ from .. import _provider
 from ..targets import registry as target
 from ._ranking import Embed, Ranked, Ranking
 from .selection import FIND_TOOLS, Selection
-from .tool import Tool
+from .tool import SELECTED_BY, Tool, parameters_of
 
 if TYPE_CHECKING:
     from .versions import ToolVersions
@@ -30,7 +30,8 @@ class ToolRegistry:
     """The tools of an agent, by name.
 
     `embed`, texts to vectors, lets a selection find what shares no word with the task. The same task gives the same
-    list for as long as the registry holds the same tools, whatever was observed since, so that prompt caches survive.
+    list for as long as the registry holds the same tools and these say the same, whatever was observed since, so that
+    prompt caches survive.
     """
 
     traces_itself: Final = True
@@ -41,6 +42,8 @@ class ToolRegistry:
         self._versions: dict[str, Tool] = {}
         self._embed = embed
         self._indexed: list[Tool] = []
+        self._said: list[tuple[object, ...]] = []
+        self._seen_edit = 0
         self._ranking: Ranking | None = None
         self._known: OrderedDict[tuple[str | None, int, str | None], Selection] = OrderedDict()
         self._last: Selection | None = None
@@ -227,11 +230,15 @@ class ToolRegistry:
         return list(found.values())
 
     def _current(self) -> Sequence[Tool]:
-        """The tools that the registry holds; forgets what was made for others."""
-        tools = list(self.tools.values())
-        if tools != self._indexed:
-            self._indexed, self._ranking = tools, None
+        """The tools that the registry holds; forgets what was made for others, or for what these said before."""
+        tools, edit = list(self.tools.values()), Tool.last_edit
+        if tools == self._indexed and edit == self._seen_edit:
+            return self._indexed
+        said = list(map(_said_by, tools))
+        if tools != self._indexed or said != self._said:
+            self._indexed, self._said, self._ranking = tools, said, None
             self._known.clear()
+        self._seen_edit = edit
         return self._indexed
 
     def _ranked(self, query: str) -> Ranked:
@@ -247,3 +254,8 @@ class ToolRegistry:
             if self._calls and tool.name in self._calls
         }
         return self._ranking.rank(query, successes)
+
+
+def _said_by(tool: Tool) -> tuple[object, ...]:
+    """What a selection reads of a tool."""
+    return *(getattr(tool, name) for name in SELECTED_BY), *parameters_of(tool.schema)

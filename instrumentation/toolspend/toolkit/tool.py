@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Final
 
 from .. import attributes as at
 from ..evidence.definitions import canonical
@@ -13,6 +14,10 @@ from ..evidence.weight import weigh
 from ..targets import _tools
 from ..targets._errors import ToolError
 
+SELECTED_BY: Final = ("name", "description", "category", "server", "requires", "is_pinned", "is_deprecated")
+"""The fields that a selection reads, beside the schema."""
+_WATCHED: Final = frozenset({*SELECTED_BY, "schema"})
+_edits: Final = itertools.count(1)
 _SCHEMAS: Final = ("schema", "input_schema", "inputSchema", "parameters")
 
 
@@ -23,7 +28,12 @@ class Tool:
     `schema` is the JSON Schema of the arguments. `handler` is called with them by keyword, and may be async.
     `estimated_tokens` is about how many tokens one result has. `requires` names tools that are of no use apart: they
     are offered together. `max_concurrency` bounds how many calls of this tool run at once.
+
+    Any field may be set anew at any time: registries notice.
     """
+
+    last_edit: ClassVar[int] = 0
+    """Moves whenever what a selection reads of any tool is set: comparing a thousand tools would take 0.2 ms."""
 
     name: str
     description: str
@@ -48,6 +58,11 @@ class Tool:
         if not isinstance(self.schema, Mapping):
             raise TypeError(f"Tool {self.name}: schema is no mapping but {type(self.schema).__qualname__}")
         self.requires = (self.requires,) if isinstance(self.requires, str) else tuple(self.requires)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+        if name in _WATCHED:
+            Tool.last_edit = next(_edits)
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], **fields: Any) -> Tool:
@@ -129,7 +144,7 @@ class Tool:
         return weigh(self.name + self.description + canonical(self.schema)).tokens
 
 
-_FIELDS: Final = tuple(Tool.__dataclass_fields__)
+_FIELDS: Final = tuple(each.name for each in fields(Tool))
 
 
 def _schema_of_arguments(arguments: object) -> dict[str, Any]:

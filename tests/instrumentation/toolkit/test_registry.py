@@ -153,6 +153,26 @@ def test_a_tool_that_came_or_went_counts_at_once() -> None:
     assert "get_pods" not in registry
 
 
+def test_what_is_edited_in_place_counts_at_once() -> None:
+    """Of a tool that stays the same object: its text, schema and marks, also for a task asked before."""
+    registry = ToolRegistry([*shop(), tool("zulu", "Waits.", is_deprecated=True)])
+    zulu = registry.tools["zulu"]
+
+    def first() -> str:
+        return registry.get_tools_for_task(query="weather tomorrow")[0].name
+
+    assert first() != "zulu"
+    zulu.is_deprecated = False
+    zulu.description = "Tells the weather."
+    assert first() == "zulu"
+    zulu.description = "Waits."
+    assert first() != "zulu"
+    zulu.schema = {"type": "object", "properties": {"weather": {"type": "string"}}}
+    assert first() == "zulu"
+    registry.tools["get_logs"].is_pinned = True
+    assert first() == "get_logs"
+
+
 def test_past_success_weighs_in() -> None:
     """Of two tools that fit equally well, the one that worked comes first."""
     registry = ToolRegistry([tool("alpha_search", "Searches."), tool("gamma_search", "Searches.")])
