@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,12 @@ def fixed_provider() -> None:
 
     with testing.capture():
         pass
+
+
+@pytest.fixture(autouse=True)
+def nothing_learned() -> Iterator[None]:
+    """The bills of one test do not tell another how long texts are."""
+    yield
+    for module, name in (("_density", "learned"), ("_seen_bills", "seen")):
+        if (loaded := sys.modules.get(f"toolspend.toolkit.{module}")) is not None:
+            getattr(loaded, name).clear()

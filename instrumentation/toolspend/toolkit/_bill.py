@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from .. import attributes as at
 from ..evidence.definitions import canonical
 from ..evidence.image import tokens_of_image
 from ..evidence.segments import result_text
@@ -21,7 +22,11 @@ RATES: Final = ("cache_read", "cache_write_1h", "cache_write_5m", "input")
 """The rates of a prompt in the order of its tokens."""
 _MOST_KNOWN: Final = 20_000
 _FRAME: Final = 8
-"""Tokens around a block that no text shows."""
+"""Tokens around a call or a result that no text shows."""
+_LEAN_FRAME: Final = 3
+"""Those around other blocks."""
+FRAMES: Final[dict[str | None, int]] = {at.SEGMENT_CALL: _FRAME, at.SEGMENT_RESULT: _FRAME, None: _LEAN_FRAME}
+"""Both by kind of segment; None is any other."""
 
 Piece = tuple["str | None", int]
 """Tool (None: nobody's) and weight."""
@@ -151,7 +156,7 @@ def _piece(block: Any, names: dict[str, str], weight: Weigher) -> Piece:
         if not isinstance(content, list):
             return name or None, weight(result_text(content)) + _FRAME
         return name or None, sum(_part(part, weight) for part in content) + _FRAME
-    return None, _part(block, weight) + 3
+    return None, _part(block, weight) + _LEAN_FRAME
 
 
 def _part(block: Any, weight: Weigher) -> int:

@@ -17,7 +17,7 @@ from ..evidence.weight import weigh
 from ..targets import _calls
 from ..targets._errors import ToolError, error_type
 from ..targets.executor import _around
-from . import _shapes, _threads
+from . import _density, _shapes, _threads
 from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, ToolResult, content_of, text_of
@@ -274,9 +274,12 @@ class Runner:
                 late.cancel()
             work.duration_ms = (time.perf_counter() - work.started_s) * 1e3
         if max_tokens is not None and not block.get("is_error"):
-            # The compressor estimates; what bills say of that estimate is known to the tracker.
-            estimated = max_tokens if tracker is None else max(round(max_tokens / tracker.density), 1)
-            block["content"] = await self._compressed(block["content"], work.name, estimated)
+            if tracker is not None:
+                # A compressor estimates; what bills say of that estimate is known to the tracker.
+                density = tracker.density_of(work.name)
+                _density.divided_by.set(density)
+                max_tokens = max(round(max_tokens / density), 1)
+            block["content"] = await self._compressed(block["content"], work.name, max_tokens)
         self._learn(work, block)
         return block
 

@@ -9,16 +9,13 @@ from typing import Any, Final, Literal, TypeAlias
 
 from .._guard import logger
 from . import _bill
+from ._density import Densities, learned
 
 Action: TypeAlias = Literal["go", "warn", "compress", "refuse"]
 
 _SEVERITY: Final[dict[Action, int]] = {"go": 0, "warn": 1, "compress": 2, "refuse": 3}
 _OUTPUT: Final = "output"
 _INSTALL: Final = "pip install genai-prices"
-_PRIOR_TOKENS: Final = 2_000
-"""How many tokens the estimate is believed for, before bills count as much."""
-_PLAUSIBLE: Final = (0.4, 2.5)
-"""Growth of a prompt beyond these ratios to what is estimated has another cause: an edited context, a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +136,8 @@ class Tracker:
         self._tools: dict[str, ToolCost] = {}
         self._sums = _Sums()
         self._used = 0
-        self._last: tuple[str, int, int] | None = None
-        self._grown_tokens = self._grown_estimate = _PRIOR_TOKENS
+        self._last: tuple[str, list[_bill.Piece], int] | None = None
+        self._densities = Densities()
         self._weigher = _bill.Weigher()
         self._warned: set[tuple[Budget, str]] = set()
         self._listed: dict[tuple[str, bool], dict[str, float] | None] = {}
@@ -168,7 +165,7 @@ class Tracker:
             model = str(getattr(response, "model", None) or request.get("model") or "")
             rates = self._rates(model, prompt)
             pieces = _bill.prompt_pieces(request, self._weigher)
-            self._learn(model, sum(weight for _, weight in pieces), prompt)
+            self._learn(model, pieces, prompt)
             for tool, rate, tokens in _bill.shares(pieces, billed):
                 self._add(tool, rate, tokens, rates)
             written = _bill.output_pieces(response, self._weigher)
@@ -243,7 +240,11 @@ class Tracker:
     @property
     def density(self) -> float:
         """Billed tokens for each that is estimated from a text: 1 at first, then learned from how prompts grew."""
-        return self._grown_tokens / self._grown_estimate
+        return self._densities.of()
+
+    def density_of(self, tool: str) -> float:
+        """The same for the results of `tool`."""
+        return self._densities.of(tool)
 
     def decide(self, tool: str) -> Decision:
         """What the budgets say of a call of `tool` now: the strictest of those that are used up."""
@@ -266,15 +267,15 @@ class Tracker:
                     worst = Decision(budget.then, said, limit)
         return worst
 
-    def _learn(self, model: str, estimate: int, tokens: int) -> None:
-        """What a prompt grew by is known to the token, whatever the provider adds around all of it."""
-        last, self._last = self._last, (model, estimate, tokens)
-        if last is None or last[0] != model or estimate <= last[1]:
+    def _learn(self, model: str, pieces: list[_bill.Piece], tokens: int) -> None:
+        last, self._last = self._last, (model, pieces, tokens)
+        if last is None or last[0] != model or pieces[: len(last[1])] != last[1]:
             return
-        grown_estimate, grown_tokens = estimate - last[1], tokens - last[2]
-        if _PLAUSIBLE[0] <= grown_tokens / grown_estimate <= _PLAUSIBLE[1]:
-            self._grown_estimate += grown_estimate
-            self._grown_tokens += grown_tokens
+        grown: dict[str | None, int] = {}
+        for tool, weight in pieces[len(last[1]) :]:
+            grown[tool] = grown.get(tool, 0) + weight
+        for densities in (self._densities, learned):
+            densities.learn(model, grown, tokens - last[2])
 
     def _spent(self, budget: Budget) -> str | None:
         cost = self._sums.total if budget.tool is None else self._tools.get(budget.tool, ToolCost())

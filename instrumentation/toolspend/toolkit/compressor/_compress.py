@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from ...evidence.weight import weigh
 from ...targets.compressor import _around
 from .._born import through, traced
 from .._content import content_of, text_of
+from .._density import divided_by, learned
+from .._seen_bills import seen
 from .._threads import in_thread
 from . import _code, _html, _json, _logs, _model, _tables, _text
 from ._focus import Focus
@@ -24,6 +27,7 @@ _MARK_TOKENS: Final = 52
 """What the closing line takes."""
 _LEAST_TOKENS: Final = 20
 _LEAST_SAVED: Final = 0.05
+_COUNT_S: Final = 20.0
 _LONG: Final = 16_000
 """Longer texts take more than 10 ms or so: a thread's work, as the event loop has other things to do."""
 
@@ -61,7 +65,8 @@ async def compress_tool_result(
     are taken. It is never longer than `result`. Errors, and whatever `task` or `keep` name, stay even beyond
     `max_tokens`. What was left out is said in the last line, with a handle for the tool `fetch_result`.
 
-    Tokens are estimated from the text; with `count_tokens`, a function of a text, sync or async, they are counted.
+    Tokens are estimated from the text, at the density that bills have shown: those that a `Tracker` or `instrument()`
+    saw in this process. With `count_tokens`, a function of a text, sync or async, they are counted, unless it fails.
     """
     return (
         await compress(
@@ -89,19 +94,15 @@ async def compress(
     text = text_of(content)
     if text is None:
         raise TypeError(f"compress({tool_name}): images and documents cannot be compressed")
-    before = weigh(text).tokens
-    exact = None if count_tokens is None else await _counted(count_tokens, text)
-    # What is counted once sets the scale of what is estimated.
-    scale = 1.0 if exact is None or not before else exact / before
-    if tool_name == FETCH or before * scale <= max_tokens:
-        return Compression(text, "none", exact or before, exact or before)
+    measure = _Measure(tool_name, count_tokens)
+    before = await measure.of(text)
+    if (divided := divided_by.get()) is not None:
+        max_tokens = round(max_tokens * divided)
+    whole = Compression(text, "none", before, before)
+    if tool_name == FETCH or before <= max_tokens:
+        return whole
     focus = Focus(task, keep)
-    budget = max(int(max_tokens / scale) - _MARK_TOKENS, min(_LEAST_TOKENS, max_tokens))
-    if len(text) < _LONG:
-        strategy, fitted = _without_model(text, budget, focus)
-    else:
-        work = {"text": text, "max_tokens": budget, "focus": focus}
-        strategy, fitted = await in_thread("compression", _without_model, work)
+    strategy, fitted = await _shortened(text, measure.budget(max_tokens), focus)
     if model is not None and strategy in ("text", "html") and fitted.is_lossy:
         try:
             said = await _model.summarise(text, tool_name, max_tokens, focus, model=model, client=client, task=task)
@@ -111,15 +112,60 @@ async def compress(
         except Exception as error:
             logger.warning("toolspend: the compressing model failed with %s", type(error).__qualname__)
     kept_in = default_store if store is None else store
-    handle = kept_in.put(text) if fitted.left_out else None
-    said = _marked(fitted, strategy, before * scale, scale, handle)
-    after = weigh(said).tokens
+    said, handle = _marked(fitted, before, measure, text, kept_in)
+    after = await measure.of(said)
+    if measure.is_counted and after > max_tokens and strategy != "model":
+        # What is left has more tokens for the same estimate than the whole, and now it is known how many.
+        strategy, fitted = await _shortened(text, measure.budget(max_tokens), focus)
+        said, handle = _marked(fitted, before, measure, text, kept_in)
+        after = await measure.of(said)
     if after > (1 - _LEAST_SAVED) * before or len(said) > len(text):
-        return Compression(text, "none", exact or before, exact or before)
-    counted = None if count_tokens is None else await _counted(count_tokens, said)
-    if exact is not None and counted is not None and counted >= exact:
-        return Compression(text, "none", exact, exact)
-    return Compression(said, strategy, exact or before, after if counted is None else counted, fitted.left_out, handle)
+        return whole
+    return Compression(said, strategy, before, after, fitted.left_out, handle)
+
+
+class _Measure:
+    """How many tokens texts have: counted, where a counter is given and works, else estimated, as bills have shown."""
+
+    def __init__(self, tool_name: str, count: Count | None) -> None:
+        self._count = count
+        seen.teach(learned)
+        self.scale = learned.of(tool_name) if (divided := divided_by.get()) is None else divided
+        """Tokens for each that is estimated."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether tokens are counted."""
+        return self._count is not None
+
+    async def of(self, text: str) -> int:
+        """The tokens of `text`. What was counted last sets the scale of what is estimated."""
+        estimate = weigh(text).tokens
+        if self._count is not None and estimate:
+            try:
+                async with asyncio.timeout(_COUNT_S):
+                    counted = self._count(text)
+                    found = int(await counted if inspect.isawaitable(counted) else counted)
+                if found <= 0:
+                    raise ValueError(found)
+                self.scale = found / estimate
+                return found
+            except Exception as error:
+                self._count = None
+                logger.warning("toolspend: count_tokens failed with %s: estimated instead", type(error).__qualname__)
+        return round(estimate * self.scale)
+
+    def budget(self, max_tokens: float) -> int:
+        """What may be left of a text, as it is estimated, beside the closing line."""
+        return max(int(max_tokens / self.scale) - _MARK_TOKENS, min(_LEAST_TOKENS, int(max_tokens)))
+
+
+async def _shortened(text: str, max_tokens: int, focus: Focus) -> tuple[str, Fitted]:
+    if len(text) < _LONG:
+        return _without_model(text, max_tokens, focus)
+    work = {"text": text, "max_tokens": max_tokens, "focus": focus}
+    found: tuple[str, Fitted] = await in_thread("compression", _without_model, work)
+    return found
 
 
 def _without_model(text: str, max_tokens: int, focus: Focus) -> tuple[str, Fitted]:
@@ -142,19 +188,15 @@ def _without_model(text: str, max_tokens: int, focus: Focus) -> tuple[str, Fitte
     return "text", _text.compress(text, max_tokens, focus)
 
 
-def _marked(fitted: Fitted, strategy: str, before: float, scale: float, handle: str | None) -> str:
+def _marked(fitted: Fitted, before: int, measure: _Measure, text: str, kept_in: ResultStore) -> tuple[str, str | None]:
+    """What fits, with the closing line, and the handle of the whole `text`, kept where something is missing."""
     if not fitted.left_out:
-        return fitted.text
-    after = weigh(fitted.text).tokens * scale
+        return fitted.text, None
+    handle = kept_in.put(text)
+    after = weigh(fitted.text).tokens * measure.scale
     whole = f"; the whole: {FETCH}(handle={handle!r})" if handle else ""
-    return (
-        f"{fitted.text}\n[shortened from about {before:.0f} to {after:.0f} tokens; left out: {fitted.left_out}{whole}]"
-    )
-
-
-async def _counted(count: Count, text: str) -> int:
-    found = count(text)
-    return int(await found if inspect.isawaitable(found) else found)
+    mark = f"[shortened from about {before} to {after:.0f} tokens; left out: {fitted.left_out}{whole}]"
+    return f"{fitted.text}\n{mark}", handle
 
 
 def counter(client: Any, model: str) -> Count:
