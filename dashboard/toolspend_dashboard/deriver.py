@@ -23,6 +23,9 @@ GATHER_S = 0.2
 MOST_GATHER_S = 2.0
 """They gather twice as long as the last ones took, up to this: what comes often is then derived less often."""
 TRY_AGAIN_S = 1.0
+PREPARE_S = 3.0
+"""After so long with nothing due, what derives is made ready for what comes. Not at the start: that takes a second of
+CPU, which the first page would wait for."""
 
 _log = logging.getLogger("toolspend")
 
@@ -72,7 +75,9 @@ class Deriver:
     def _run(self) -> None:
         gather_s = GATHER_S
         while not self._is_stopping.is_set():
-            self._due.wait()
+            if not self._due.wait(PREPARE_S):
+                self._prepare()
+                self._due.wait()
             self._is_stopping.wait(gather_s)
             self._due.clear()
             before = time.monotonic()
@@ -81,6 +86,10 @@ class Deriver:
             if not is_done:
                 self._is_stopping.wait(TRY_AGAIN_S)
                 self._due.set()
+
+    def _prepare(self) -> None:
+        with self._at_work:
+            self._writer.store.prepare_to_derive()
 
     def _derive(self) -> bool:
         """Whether all that was due is done."""

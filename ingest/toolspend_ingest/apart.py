@@ -54,8 +54,8 @@ class Apart:
         """The child's process id; None where there is none."""
         return self._child.pid if self._child is not None else None
 
-    def start(self) -> None:
-        """Start the child now, as that takes a second; what goes wrong shows when it is needed."""
+    def prepare(self) -> None:
+        """Start the child where there is none, as that takes a second; what goes wrong shows when it is needed."""
         with contextlib.suppress(OSError):
             self._started()
 

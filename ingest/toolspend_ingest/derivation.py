@@ -28,6 +28,9 @@ class Derivation(Protocol):
         """What it did since it was made."""
         ...
 
+    def prepare(self) -> None:
+        """Do now what the next step would have to wait for."""
+
     def go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
         """Make what follows from the news; gives the traces that were derived whole."""
         ...
@@ -55,6 +58,9 @@ class Here:
     def knows_any(self) -> bool:
         """Whether it knows of a session that could go on."""
         return bool(self._continued.sessions)
+
+    def prepare(self) -> None:
+        """Nothing is needed."""
 
     def go_on(self, con: duckdb.DuckDBPyConnection, news: News) -> list[str]:
         """Make what follows from the news; gives the traces that were derived whole."""

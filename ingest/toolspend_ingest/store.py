@@ -208,8 +208,13 @@ class Store:
     def derive_apart(self) -> None:
         """From now on have a process of its own derive, so that this one's interpreter is free meanwhile."""
         self._derivation.close()
-        self._derivation = apart = Apart(self.path)
-        apart.start()
+        self._derivation = Apart(self.path)
+
+    def prepare_to_derive(self) -> None:
+        """Start that process now, which takes a second; else what is due starts it. Nothing may derive beside this."""
+        with self._changed:
+            if not self._is_closed:
+                self._derivation.prepare()
 
     def derive_pending(self, most: int | None = None) -> Due:
         """Make what is due of `most` traces (None: of all), some thousand in a transaction.

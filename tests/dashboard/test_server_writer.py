@@ -15,12 +15,13 @@ import otlp_requests
 import served
 from agent_trace import agent_spans
 from otlp_requests import Made
-from toolspend_dashboard import receiver
+from toolspend_dashboard import deriver, receiver
 from toolspend_dashboard import writer as writing
 from toolspend_dashboard.errors import Busy
 from toolspend_dashboard.intake import Intake
 from toolspend_dashboard.writer import Writer
 from toolspend_ingest import Store
+from toolspend_ingest.apart import Apart
 from toolspend_ingest.aside import Aside
 from toolspend_ingest.decode import decode
 from toolspend_ingest.errors import StoreFailed
@@ -62,6 +63,15 @@ def stored(writer: Writer) -> int:
     with writer.store.cursor() as cursor:
         row = cursor.execute("select count(*) from spans").fetchone()
     return int(row[0]) if row else 0
+
+
+def test_what_derives_is_made_ready_once_nothing_is_due(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at the start, when the first page is made; then without having to be needed."""
+    apart = writer.store._derivation
+    assert isinstance(apart, Apart) and apart.pid is None
+    monkeypatch.setattr(deriver, "PREPARE_S", 0.01)
+    writer.changed(0)  # it goes round once more
+    assert served.until(lambda: apart.pid is not None)
 
 
 def test_what_waits_is_committed_together(writer: Writer, hold: Callable[[], None]) -> None:

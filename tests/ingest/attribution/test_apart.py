@@ -156,6 +156,22 @@ def test_a_statement_that_fails_ends_the_child(simulated: Simulate, store: Store
     assert_whole(store)
 
 
+def test_the_child_is_started_when_asked_for_or_needed(store: Store, simulated: Simulate) -> None:
+    """Not before, as it takes a second of CPU; and not for a store that is closed."""
+    apart = store._derivation
+    assert isinstance(apart, Apart)
+    assert store.derive_pending() == Due(0, 0)
+    assert apart.pid is None
+    store.prepare_to_derive()
+    child = child_of(store)
+    put(store, spans_of(simulated("cached", 1))[:20])
+    store.derive_pending()
+    assert child_of(store) == child
+    store.close()
+    store.prepare_to_derive()
+    assert apart.pid is None
+
+
 def test_the_child_ends_with_the_store(simulated: Simulate, tmp_path: Path) -> None:
     """No process is left behind."""
     with Store.open(tmp_path / "one.duckdb") as store:
