@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	$(BIN)/python -m compileall -q instrumentation ingest dashboard # as pip does for all that it copies
 	touch $@
 
 demo: $(STAMP) ## the dashboard on the sample traces
