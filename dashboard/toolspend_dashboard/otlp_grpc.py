@@ -40,10 +40,10 @@ _log = logging.getLogger("toolspend")
 class GrpcServer:
     """The server on one port; `port` is the one it listens on."""
 
-    def __init__(self, intake: Intake, host: str, port: int, token: str | None) -> None:
+    def __init__(self, host: str, port: int, token: str | None) -> None:
+        self._token = token
         self._server = grpc.server(
             ThreadPoolExecutor(WORKERS, "toolspend-grpc"),
-            handlers=[_handler(signal, intake, token) for signal in SIGNALS],
             options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.so_reuseport", 0)],
         )
         address = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
@@ -54,8 +54,9 @@ class GrpcServer:
                 raise PortInUse(host, port, "--grpc-port") from error
             raise HostUnusable(host, port, str(error)) from error
 
-    def start(self) -> None:
-        """Begin to answer."""
+    def start(self, intake: Intake) -> None:
+        """Begin to answer; until then calls wait."""
+        self._server.add_generic_rpc_handlers([_handler(signal, intake, self._token) for signal in SIGNALS])
         self._server.start()
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 from typing import Final
@@ -16,7 +17,11 @@ def main() -> int:
     if any(importlib.util.find_spec(name) is None for name in (*_NEEDED, "toolspend_dashboard")):
         print(_INSTALL, file=sys.stderr)
         return 1
+    # What is imported stays: to look for cycles in it meanwhile would make importing a tenth longer.
+    gc.disable()
     from toolspend_dashboard import cli
 
+    gc.freeze()
+    gc.enable()
     cli.main()
     return 0

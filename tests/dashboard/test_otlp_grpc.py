@@ -51,8 +51,8 @@ def intake(writer: Writer) -> Intake:
 @pytest.fixture
 def address(intake: Intake) -> Iterator[str]:
     """Where a server without a token listens."""
-    server = GrpcServer(intake, "127.0.0.1", 0, None)
-    server.start()
+    server = GrpcServer("127.0.0.1", 0, None)
+    server.start(intake)
     yield f"127.0.0.1:{server.port}"
     server.stop()
 
@@ -157,10 +157,24 @@ def test_a_bomb_is_refused_before_it_unfolds(channel: grpc.Channel) -> None:
     assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+def test_a_call_before_the_server_is_ready_waits(intake: Intake, writer: Writer) -> None:
+    """The port listens from the start; what comes before there is anything to store it is stored once there is."""
+    server = GrpcServer("127.0.0.1", 0, None)
+    made = Made(1, 1, "x")
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        answer = TraceServiceStub(channel).Export.future(otlp_requests.request([made]), timeout=30)
+        with pytest.raises(grpc.FutureTimeoutError):
+            answer.result(timeout=0.3)
+        server.start(intake)
+        answer.result()
+    server.stop()
+    assert writer.store.cursor().execute("select name from spans").fetchall() == [("x",)]
+
+
 def test_a_token_is_asked_for_where_there_is_one(intake: Intake, writer: Writer) -> None:
     """Without it, or with another, nothing is stored."""
-    server = GrpcServer(intake, "127.0.0.1", 0, "let-me-in")
-    server.start()
+    server = GrpcServer("127.0.0.1", 0, "let-me-in")
+    server.start(intake)
     request = otlp_requests.request([Made(1, 1, "x")])
     with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub = TraceServiceStub(channel)

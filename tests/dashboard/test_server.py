@@ -362,6 +362,16 @@ def test_it_stops_cleanly(tmp_path: Path) -> None:
     assert answer.stdout.split()[1] == "4"
 
 
+def test_it_stops_cleanly_while_it_starts(tmp_path: Path) -> None:
+    """Ended as soon as it has said its addresses, when it still imports what pages need."""
+    home = tmp_path / "home"
+    with served.up(home) as server:
+        assert server.stop() == ""
+        assert server.process.returncode == 0
+    assert [file.name for file in home.iterdir() if file.is_file()] == ["toolspend.duckdb"]
+    assert served.run(home, "sql", "select 1").returncode == 0
+
+
 def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
     """Without one it does not start; with one, spans and pages need it and any host name is taken."""
     home = tmp_path / "home"
@@ -394,7 +404,7 @@ def test_no_setting_of_the_user_can_turn_usage_statistics_on(tmp_path: Path) -> 
     (tmp_path / ".streamlit").mkdir()
     (tmp_path / ".streamlit" / "config.toml").write_text("[browser]\ngatherUsageStats = true\n", encoding="utf-8")
     code = (
-        "from toolspend_dashboard.server import SCRIPT, _configure_streamlit; _configure_streamlit(SCRIPT)\n"
+        "from toolspend_dashboard.application import SCRIPT, configure_streamlit; configure_streamlit(SCRIPT)\n"
         "from streamlit import config\n"
         "names = 'browser.gatherUsageStats server.fileWatcherType client.toolbarMode client.showErrorDetails'\n"
         "print([config.get_option(name) for name in names.split()])"

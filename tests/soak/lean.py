@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from toolspend_dashboard import queries, receiver, server, state, writer
+from toolspend_dashboard import application, backend, queries, receiver, state, writer
 from toolspend_dashboard.otlp_grpc import GrpcServer
 from toolspend_dashboard.queries import Filters
 
@@ -29,10 +29,11 @@ def overview(_request: Request) -> PlainTextResponse:
 def main(db: str, http_port: str, grpc_port: str, min_free_mib: str) -> None:
     """Serves until it is killed; the port answers once it is ready."""
     writer.MIN_FREE_DISK_BYTES = int(min_free_mib) << 20
-    with server.open_backend(Path(db)) as backend:
-        grpc = GrpcServer(backend.intake, "127.0.0.1", int(grpc_port), None)
-        grpc.start()
-        app = Starlette(routes=[*receiver.routes(backend.intake), server.health(backend), Route("/overview", overview)])
+    with backend.running(backend.open_store(Path(db))) as behind:
+        grpc = GrpcServer("127.0.0.1", int(grpc_port), None)
+        grpc.start(behind.intake)
+        routes = [*receiver.routes(behind.intake), application.health(behind), Route("/overview", overview)]
+        app = Starlette(routes=routes)
         uvicorn.run(app, host="127.0.0.1", port=int(http_port), log_level="error", access_log=False)
         grpc.stop()
 
