@@ -181,7 +181,7 @@ class Chains:
             shared -= 1
         else:
             if prompt.chain is not None:
-                shared, base = self._find_earlier(prompt.chain, prompt.known)
+                base, shared = self._find_earlier(prompt.chain, prompt.known)
         if prompt.size - shared > _MANY_NEW and (latest := tips.get(~prompt.first())) is not None:
             theirs, ours = latest.prints(), prompt.all_prints()
             if len(set(ours).intersection(theirs)) > shared:
@@ -190,12 +190,12 @@ class Chains:
                     shared += 1
         return base, shared
 
-    def _find_earlier(self, chain: Chain, known: int) -> tuple[int, Tip | None]:
+    def _find_earlier(self, chain: Chain, known: int) -> tuple[Tip | None, int]:
         """The same among the messages that are only looked up: fewer than the first `known` of `chain`."""
         for count in range(known - 1, 0, -1):
             if (base := self._tips.get(chain.reached[count][0])) is not None:
-                return count, base
-        return 0, None
+                return base, count
+        return None, 0
 
     def _conversation_in(self, messages: Sequence[Mapping[str, Any]]) -> str | None:
         """The conversation that made a tool call which `messages` carry: one resumed without its beginning."""
