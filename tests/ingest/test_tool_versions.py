@@ -116,6 +116,22 @@ def test_names_of_one_definition_are_one_row_and_of_others_are_not(store: Store,
     ]
 
 
+def test_what_a_definition_says_is_so_for_calls_that_say_nothing(store: Store, rows: Rows) -> None:
+    """A call that a request alone tells of declares no version; an alias is of the family that the definition names."""
+    store.cursor().execute(
+        "insert into seen_definitions (tool, tool_version, declared_version, first_seen_at, last_seen_at) values "
+        "('search_vnext', 'dd', 'next', timestamp '2026-11-01', timestamp '2026-11-01'), "
+        "('search_v1', 'cc', '1', timestamp '2026-11-01', timestamp '2026-11-01')"
+    )
+    calls(store, "look", "cc", 0, [("ok", 10, 1.0, None)])
+    calls(store, "search_vnext", "dd", 1, [("ok", 10, 1.0, None)])
+    found = rows("select family, tool, names, declared_version, calls from tool_versions order by first_called_at")
+    assert [tuple(row.values()) for row in found] == [
+        ("search", "look", ["look"], "1", 1),
+        ("search", "search_vnext", ["search_vnext"], "next", 1),
+    ]
+
+
 def test_a_real_change_is_outside_of_its_interval_and_no_change_inside(store: Store, rows: Rows) -> None:
     """Twice the size and speed and more errors are seen; the same again is not taken for a change."""
     dice = random.Random(4)

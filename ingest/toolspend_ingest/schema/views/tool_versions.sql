@@ -1,13 +1,28 @@
 -- One row per version of a tool that was called: how its calls went, with 95 % intervals, beside the version before it.
 create or replace view tool_versions as
 with called as (
-    select distinct
+    select tool, tool_version, declared_version, bool_or(is_called) as is_called
+    from (
+        select distinct tool, tool_version, declared_version, true as is_called
+        from seen_calls
+        union all
+        select tool, tool_version, declared_version, false as is_called
+        from seen_definitions
+    )
+    group by tool, tool_version, declared_version
+),
+
+-- What one call or the definition says is so for every call of the same hash.
+declared as (
+    select
         tool,
         tool_version,
         declared_version,
-        -- As the tool layer names a version: 2.0-beta of `search` is `search_v2_0_beta`.
-        '_v' || trim(regexp_replace(declared_version, '[^A-Za-z0-9]+', '_', 'g'), '_') as suffix
-    from tool_calls
+        is_called,
+        if(
+            tool_version is null, declared_version, max(declared_version) over (partition by tool_version)
+        ) as said_version
+    from called
 ),
 
 -- `search_v2` is a version of `search`, whether it was declared or only the name says so; so is `search` itself.
@@ -16,6 +31,10 @@ parted as (
         tool,
         tool_version,
         declared_version,
+        is_called,
+        said_version,
+        -- As the tool layer names a version: 2.0-beta of `search` is `search_v2_0_beta`.
+        '_v' || trim(regexp_replace(said_version, '[^A-Za-z0-9]+', '_', 'g'), '_') as suffix,
         if(
             ends_with(tool, suffix) and tool <> suffix,
             left(tool, -length(suffix)),
@@ -32,7 +51,7 @@ parted as (
                 tool
             )
         ) as base
-    from called
+    from declared
 ),
 
 -- The bare name and aliases call the definition of a version, whose hash they have: they are of its family.
@@ -41,6 +60,8 @@ names as (
         tool,
         tool_version,
         declared_version,
+        is_called,
+        said_version,
         base <> tool as is_versioned,
         coalesce(
             if(tool_version is null, null, max(if(base <> tool, base, null)) over (partition by tool_version)), base
@@ -49,34 +70,44 @@ names as (
     from parted
 ),
 
+numbered as (
+    select *, dense_rank() over (order by family, version) as id
+    from names
+    where is_called
+),
+
+versions as (
+    select
+        id,
+        family,
+        version as tool_version,
+        coalesce(max(tool) filter (where is_versioned), max(tool)) as tool,
+        list_sort(list(distinct tool)) as names,
+        max(said_version) as declared_version
+    from numbered
+    group by id, family, version
+),
+
 calls as (
     select
-        names.family,
-        names.version as tool_version,
-        names.tool,
-        names.is_versioned,
-        names.declared_version,
+        numbered.id,
         tool_calls.started_at,
         tool_calls.status,
         tool_calls.result_tokens,
         cast(tool_calls.cost_usd as double) as cost_usd,
         tool_calls.duration_ms
     from tool_calls
-    inner join names
+    inner join numbered
         on
-            tool_calls.tool = names.tool
-            and tool_calls.tool_version is not distinct from names.tool_version
-            and tool_calls.declared_version is not distinct from names.declared_version
+            tool_calls.tool = numbered.tool
+            and tool_calls.tool_version is not distinct from numbered.tool_version
+            and tool_calls.declared_version is not distinct from numbered.declared_version
 ),
 
 -- A failed call is cheap and quick: sizes, costs and times are those of calls that worked.
 counted as (
     select
-        family,
-        coalesce(max(tool) filter (where is_versioned), max(tool)) as tool,
-        tool_version,
-        list_sort(list(distinct tool)) as names,
-        max(declared_version) as declared_version,
+        id,
         min(started_at) as first_called_at,
         max(started_at) as last_called_at,
         count(*) as calls,
@@ -95,13 +126,14 @@ counted as (
         var_samp(ln(greatest(duration_ms, 0.001))) filter (where status <> 'error' and duration_ms is not null)
             as var_log_ms
     from calls
-    group by family, tool_version
+    group by id
 ),
 
 -- Wilson's interval for the share of errors, the usual one for means, order statistics for the median.
 measured as (
     select
-        *,
+        versions.* exclude (id),
+        counted.* exclude (id),
         errors / calls as error_share,
         (errors + 1.92) / (calls + 3.84) as error_centre,
         1.96 * sqrt(errors * (calls - errors) / calls + 0.96) / (calls + 3.84) as error_reach,
@@ -109,6 +141,7 @@ measured as (
         var_cost_usd / nullif(priced_calls, 0) as cost_error,
         var_log_ms / nullif(timed_calls, 0) as log_ms_error
     from counted
+    inner join versions on counted.id = versions.id
 ),
 
 bounded as (
@@ -116,19 +149,19 @@ bounded as (
         *,
         greatest(error_centre - error_reach, 0) as error_share_low,
         least(error_centre + error_reach, 1) as error_share_high,
-        lag(tool) over versions as previous_tool,
-        lag(tool_version) over versions as previous_version,
-        lag(result_tokens_mean) over versions as previous_tokens,
-        lag(tokens_error) over versions as previous_tokens_error,
-        lag(cost_usd_mean) over versions as previous_cost,
-        lag(cost_error) over versions as previous_cost_error,
-        lag(mean_log_ms) over versions as previous_log_ms,
-        lag(log_ms_error) over versions as previous_log_ms_error,
-        lag(error_share) over versions as previous_share,
-        lag(greatest(error_centre - error_reach, 0)) over versions as previous_share_low,
-        lag(least(error_centre + error_reach, 1)) over versions as previous_share_high
+        lag(tool) over one_family as previous_tool,
+        lag(tool_version) over one_family as previous_version,
+        lag(result_tokens_mean) over one_family as previous_tokens,
+        lag(tokens_error) over one_family as previous_tokens_error,
+        lag(cost_usd_mean) over one_family as previous_cost,
+        lag(cost_error) over one_family as previous_cost_error,
+        lag(mean_log_ms) over one_family as previous_log_ms,
+        lag(log_ms_error) over one_family as previous_log_ms_error,
+        lag(error_share) over one_family as previous_share,
+        lag(greatest(error_centre - error_reach, 0)) over one_family as previous_share_low,
+        lag(least(error_centre + error_reach, 1)) over one_family as previous_share_high
     from measured
-    window versions as (partition by family order by first_called_at, tool, tool_version)
+    window one_family as (partition by family order by first_called_at, tool, tool_version)
 )
 
 select
