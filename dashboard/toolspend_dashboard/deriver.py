@@ -23,7 +23,7 @@ GATHER_S = 0.2
 MOST_GATHER_S = 2.0
 """They gather twice as long as the last ones took, up to this: what comes often is then derived less often."""
 TRY_AGAIN_S = 1.0
-PREPARE_S = 3.0
+PREPARE_S = 10.0
 """After so long with nothing due, what derives is made ready for what comes. Not at the start: that takes a second of
 CPU, which the first page would wait for."""
 
