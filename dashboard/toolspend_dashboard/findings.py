@@ -111,7 +111,8 @@ def _carry(evidence: Evidence) -> list[Finding]:
     found = []
     for tool, row in parts.iterrows():
         carry, whole = float(row["carry"]), float(row.sum())
-        if carry < 0.5 * whole or carry < _NOTABLE * _bill(evidence):
+        # Nothing is known of a tool whose requests have no price; its whole is then 0.
+        if not whole or carry < 0.5 * whole or carry < _NOTABLE * _bill(evidence):
             continue
         times = formats.number(resent.get(tool))
         over = f", sent {formats.count(round(times))} times on average" if times else ""

@@ -11,9 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 import synthetic_store
 from toolspend_dashboard import state
-from toolspend_ingest import Store
+from toolspend_ingest import Store, ingest
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "toolspend_dashboard" / "app.py"
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_traces"
 
 Page = Callable[..., AppTest]
 
@@ -31,6 +32,14 @@ def sample_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store.open(tmp_path_factory.mktemp("sample") / "toolspend.duckdb") as store:
         with store.cursor() as cursor:
             synthetic_store.fill(cursor, hostile=True)
+        yield store
+
+
+@pytest.fixture(scope="session")
+def unpriced_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store in which no request has a price."""
+    with Store.open(tmp_path_factory.mktemp("unpriced") / "toolspend.duckdb") as store:
+        ingest(store, [SAMPLES / "unknown_model.jsonl"])
         yield store
 
 
