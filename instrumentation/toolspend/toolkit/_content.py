@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 Content: TypeAlias = "str | list[dict[str, Any]]"
@@ -23,6 +25,8 @@ class ToolResult(dict[str, Any]):
         return self.get("is_error") is True
 
 
+_DEEPEST: Final = 100
+"""Levels that are left of what is too deep for JSON."""
 _BLOCK_TYPES: Final = frozenset({"text", "image", "document", "search_result", "tool_reference"})
 
 
@@ -32,11 +36,15 @@ def content_of(result: object) -> Content:
         return str(result)
     if result is None:
         return ""
-    if isinstance(result, bytes | bytearray):
-        return bytes(result).decode("utf-8", "replace")
+    if isinstance(result, bytes | bytearray | memoryview):
+        read = bytes(result)
+        return read.decode("utf-16" if read.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8", "replace")
     if isinstance(result, list) and result and all(_is_block(each) for each in result):
         return result
-    return json.dumps(result, ensure_ascii=False, default=_plain, separators=(",", ":"))
+    try:
+        return _json(result)
+    except (RecursionError, TypeError, ValueError):  # too deep, keys that are no text, a part of itself
+        return _json(_cut(result, _DEEPEST, ()))
 
 
 def text_of(content: Content) -> str | None:
@@ -46,6 +54,22 @@ def text_of(content: Content) -> str | None:
     if all(block.get("type") == "text" for block in content):
         return "\n".join(str(block.get("text", "")) for block in content)
     return None
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain, separators=(",", ":"))
+
+
+def _cut(value: object, depth: int, within: tuple[int, ...]) -> object:
+    """`value` with every key as text, and a mark where it goes deeper than `depth` or holds itself."""
+    if not isinstance(value, Mapping | list | tuple):
+        return value
+    if not depth or id(value) in within:
+        return "\u2026"
+    within = (*within, id(value))
+    if isinstance(value, Mapping):
+        return {str(key): _cut(each, depth - 1, within) for key, each in value.items()}
+    return [_cut(each, depth - 1, within) for each in value]
 
 
 def _is_block(thing: object) -> bool:

@@ -94,6 +94,7 @@ async def compress(
     text = text_of(content)
     if text is None:
         raise TypeError(f"compress({tool_name}): images and documents cannot be compressed")
+    max_tokens = max(max_tokens, 0)
     measure = _Measure(tool_name, count_tokens)
     before = await measure.of(text)
     if (divided := divided_by.get()) is not None:

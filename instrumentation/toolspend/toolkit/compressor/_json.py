@@ -21,6 +21,8 @@ _RARE_KEYS: Final = 3
 _MOST_FIELDS: Final = 20
 """An object of more like values than this is a map."""
 _KEY: Final = "key"
+_HUGE: Final = 1e300
+"""Numbers from here on are no measures, and too large to be summed up."""
 
 
 def parsed(text: str) -> Any:
@@ -181,7 +183,7 @@ class _Shaper:
         kept |= {int(number * step) for number in range(max(self._max_rows - len(kept), 0))}
         self.rows += len(values) - len(kept)
         said = ",".join(self.render(values[index], depth + 1) for index in sorted(kept))
-        numbers = [each for each in values if isinstance(each, int | float) and not isinstance(each, bool)]
+        numbers = [each for each in values if type(each) in (int, float) and abs(each) < _HUGE]
         about = f"{len(values)} values, {len(kept)} of them shown"
         if len(numbers) == len(values):
             about += f"; sum {sum(numbers):.10g}, min {min(numbers):.10g}, max {max(numbers):.10g}"

@@ -34,7 +34,15 @@ class Fitted:
 
 
 def fit(pieces: Sequence[Piece], max_tokens: int, focus: Focus, unit: str, separator: str = "\n") -> Fitted:
-    """The best of `pieces` in their order, within `max_tokens` as far as those that must stay allow it."""
+    """The best of `pieces` in their order, within `max_tokens` as far as those that must stay allow it.
+
+    What is said again in the same words need not stay again.
+    """
+    said: set[str] = set()
+    for piece in pieces:
+        if piece.rank < POOR and piece.text in said:
+            piece.rank = POOR
+        said.add(piece.text)
     budget = float(max_tokens)
     found = _fit(pieces, budget, focus, unit, separator)
     for _ in range(_PASSES - 1):

@@ -101,7 +101,7 @@ def _numbers(rows: Sequence[Mapping[str, Any]], column: str) -> dict[int, float]
             return {}
         try:
             found[index] = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             if not isinstance(value, str | int | float):
                 return {}
     if len(found) < 3 or len(found) < 0.8 * len(values):

@@ -24,7 +24,11 @@ def rows_of(text: str) -> list[dict[str, str]] | None:
         if delimiter not in lines[0]:
             continue
         bare = [line.strip().strip("|") if delimiter == "|" else line for line in lines]
-        found = [[cell.strip() for cell in row] for row in csv.reader(bare, delimiter=delimiter, skipinitialspace=True)]
+        try:
+            read = csv.reader(bare, delimiter=delimiter, skipinitialspace=True)
+            found = [[cell.strip() for cell in row] for row in read]
+        except csv.Error:  # a quote that does not end, a cell beyond all measure
+            continue
         width, count = Counter(map(len, found)).most_common(1)[0]
         header = found[0]
         if width < 2 or count < 0.95 * len(found) or len(header) != width or len(set(header)) < width:
