@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import datetime
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import duckdb
+import msgspec
 
 from attributed import TableRow, put_rows
 from toolspend_ingest.attribution.growth import Growth
 from toolspend_ingest.rows import Evidence, LlmRequest, ToolCall, ToolSelection
 
-Made = TypeVar("Made")
+Made = TypeVar("Made", bound=msgspec.Struct)
 
 
 def growth_of(rows: Iterable[TableRow]) -> Growth:
@@ -52,5 +52,5 @@ def loads(rows: Iterable[TableRow], first: int) -> list[list[TableRow]]:
 
 
 def _made(kind: type[Made], values: Mapping[str, Any]) -> Made:
-    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    names = kind.__struct_fields__
     return kind(**{name: value for name, value in values.items() if name in names})

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import ChainMap, OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from .attribution.densities import is_settled
 from .attribution.growth import Growth

@@ -10,9 +10,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
+
+from msgspec.structs import astuple, replace
 
 from toolspend import attributes as at
 
@@ -212,15 +214,15 @@ def _settle(group: list[_Told]) -> None:
 def _richness(told: _Told, has_several_traces: bool) -> tuple[bool, bool, bool, bool, int]:
     request, evidence = told.request, told.evidence
     is_apart = has_several_traces and told.is_root and told.reason == TWIN
-    filled = sum(getattr(request, each.name) is not None for each in fields(request))
+    filled = sum(value is not None for value in astuple(request))
     has_own_evidence = evidence is not None and request.scope in _OWN
     return request.is_usage_known, not is_apart, has_own_evidence, evidence is not None, filled
 
 
 def _complete(request: LlmRequest, other: LlmRequest) -> None:
-    for each in fields(request):
-        if each.name not in _USAGE and getattr(request, each.name) is None:
-            setattr(request, each.name, getattr(other, each.name))
+    for name in LlmRequest.__struct_fields__:
+        if name not in _USAGE and getattr(request, name) is None:
+            setattr(request, name, getattr(other, name))
 
 
 def _lend(best: _Told, other: _Told) -> None:

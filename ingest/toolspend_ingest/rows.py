@@ -1,21 +1,21 @@
-"""The derived rows, as the vocabularies make them and the pipeline completes them: one dataclass a table."""
+"""The derived rows, as the vocabularies make them and the pipeline completes them: one class a table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 
+import msgspec
 import pyarrow as pa
+from msgspec.structs import replace
 
 _MOST: Final = 2**63
 
 
-@dataclass(slots=True)
-class Span:
-    """A stored span with its JSON read; nobody changes it. (Frozen it takes three times as long to make.)"""
+class Span(msgspec.Struct):
+    """A stored span with its JSON read; nobody changes it."""
 
     trace_id: str
     span_id: str
@@ -30,7 +30,7 @@ class Span:
     duration_ms: float
     status: str
     attributes: Mapping[str, Any]
-    events: list[Any] = field(default_factory=list)
+    events: list[Any] = []
 
     def saying(self, said: Mapping[str, Any], **fields: Any) -> Span:
         """The same span with these attributes, and these fields, as well; itself where there are none."""
@@ -67,8 +67,7 @@ class Span:
         return value if isinstance(value, bool) else None
 
 
-@dataclass(slots=True)
-class LlmRequest:
+class LlmRequest(msgspec.Struct):
     """One row of `llm_requests`, without what the attribution adds."""
 
     table: ClassVar[str] = "llm_requests"
@@ -106,8 +105,7 @@ class LlmRequest:
     is_usage_known: bool = False
 
 
-@dataclass(slots=True)
-class RequestCopy:
+class RequestCopy(msgspec.Struct):
     """One row of `request_copies`: a span that tells of a request for which another span stands in `llm_requests`."""
 
     table: ClassVar[str] = "request_copies"
@@ -125,8 +123,7 @@ class RequestCopy:
         return self.trace_id, self.request_trace_id
 
 
-@dataclass(slots=True)
-class Evidence:
+class Evidence(msgspec.Struct):
     """One row of `context_evidence`; `delta`, `restated`, `cache_marks`, `output` and `applied_edits` are JSON text."""
 
     table: ClassVar[str] = "context_evidence"
@@ -145,8 +142,7 @@ class Evidence:
     applied_edits: str | None = None
 
 
-@dataclass(slots=True)
-class ToolCall:
+class ToolCall(msgspec.Struct):
     """One row of `seen_calls`, without what the attribution adds."""
 
     table: ClassVar[str] = "seen_calls"
@@ -173,8 +169,7 @@ class ToolCall:
     is_on_critical_path: bool | None = None
 
 
-@dataclass(slots=True)
-class ToolBatch:
+class ToolBatch(msgspec.Struct):
     """One row of `tool_batches`."""
 
     table: ClassVar[str] = "tool_batches"
@@ -190,8 +185,7 @@ class ToolBatch:
     speedup: float | None = None
 
 
-@dataclass(slots=True)
-class ToolSelection:
+class ToolSelection(msgspec.Struct):
     """One row of `tool_selections`, without what the attribution adds."""
 
     table: ClassVar[str] = "tool_selections"
@@ -208,8 +202,7 @@ class ToolSelection:
     is_unsure: bool | None = None
 
 
-@dataclass(slots=True)
-class Compression:
+class Compression(msgspec.Struct):
     """One row of `compressions`, without what the attribution adds."""
 
     table: ClassVar[str] = "compressions"
@@ -225,8 +218,7 @@ class Compression:
     chars_after: int | None = None
 
 
-@dataclass(slots=True)
-class SeenDefinition:
+class SeenDefinition(msgspec.Struct):
     """One row of `seen_definitions`: a definition that a span names, in full or by its version only."""
 
     table: ClassVar[str] = "seen_definitions"
@@ -241,8 +233,7 @@ class SeenDefinition:
     definition_chars: int | None = None
 
 
-@dataclass(slots=True)
-class Normalised:
+class Normalised(msgspec.Struct):
     """What one span says, in rows; most spans say nothing."""
 
     request: LlmRequest | None = None
@@ -251,7 +242,7 @@ class Normalised:
     batch: ToolBatch | None = None
     selection: ToolSelection | None = None
     compression: Compression | None = None
-    definitions: list[SeenDefinition] = field(default_factory=list)
+    definitions: list[SeenDefinition] = []
 
     @property
     def says_something(self) -> bool:
@@ -271,8 +262,10 @@ _ARROW = {
 
 
 def to_arrow(kind: type[Any], rows: Iterable[Any]) -> pa.Table:
-    """Rows of one dataclass as a table of its columns."""
-    columns = [(each.name, _ARROW[str(each.type).removesuffix(" | None")]) for each in fields(kind)]
+    """Rows of one class as a table of its columns."""
+    columns = [
+        (name, _ARROW[str(kind.__annotations__[name]).removesuffix(" | None")]) for name in kind.__struct_fields__
+    ]
     values = list(zip(*map(attrgetter(*(name for name, _ in columns)), rows), strict=True)) or [()] * len(columns)
     return pa.Table.from_arrays(
         [pa.array(column, type=arrow) for column, (_, arrow) in zip(values, columns, strict=True)],

@@ -1,9 +1,8 @@
-"""Rows of dataclasses into the tables that they name."""
+"""Rows into the tables that they name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,7 +58,7 @@ class Together:
 def insert_rows(
     con: duckdb.DuckDBPyConnection, kind: type[Any], rows: Sequence[Any], more: Cells = MappingProxyType({})
 ) -> None:
-    """Inserts rows of one dataclass; `more` has further columns, or others in place of theirs, by name."""
+    """Inserts rows of one class; `more` has further columns, or others in place of theirs, by name."""
     if not rows:
         return
     if len(rows) <= FEW:
@@ -74,7 +73,7 @@ def insert_rows(
 
 
 def _columns(kind: type[Any], rows: Sequence[Any], more: Cells) -> Cells:
-    return {**{each.name: [getattr(row, each.name) for row in rows] for each in fields(kind)}, **more}
+    return {**{name: [getattr(row, name) for row in rows] for name in kind.__struct_fields__}, **more}
 
 
 def _values(name: str, columns: Cells) -> tuple[str, list[Any]]:

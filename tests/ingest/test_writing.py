@@ -1,4 +1,4 @@
-"""Rows of dataclasses in tables: a few by value, many as columns; and what is kept so that fewer statements do."""
+"""Rows in tables: a few by value, many as columns; and what is kept so that fewer statements do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AT = datetime(2026, 1, 1)
 
 @pytest.mark.parametrize("count", [1, FEW, FEW + 1])
 def test_few_rows_and_many_are_inserted_alike(count: int) -> None:
-    """What is null stays null, lists and text stay as they are, and further columns join those of the dataclass."""
+    """What is null stays null, lists and text stay as they are, and further columns join those of the class."""
     rows = [
         LlmRequest(f"r'{place}", "t;--", AT, 1.5, "ok", tags=["a", "b"] if place else None, input_tokens=place or None)
         for place in range(count)

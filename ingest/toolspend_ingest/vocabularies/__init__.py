@@ -10,8 +10,9 @@ A span that none of this concerns is told by its scope and one comparison of set
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from toolspend import attributes as at
 

@@ -6,8 +6,9 @@ Since 1.37 one record holds all messages of a request, with what else its span s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from toolspend import attributes as at
 
