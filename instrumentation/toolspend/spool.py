@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from . import _frames, _otlp, _stats
 from ._guard import logger
-from ._home import spool_dir
+from ._home import HomeUnknown, spool_dir
 
 SUFFIX: Final = ".spool"
 DEFAULT_MAX_BYTES: Final = 1 << 30
@@ -38,7 +38,8 @@ _LOOK_AGAIN_S: Final = 0.25
 
 
 class SpoolExporter(SpanExporter):
-    """Appends spans to this process's file in `folder`. Spans that cannot be written are dropped and counted.
+    """Appends spans to this process's file in `folder`. Spans that cannot be written are dropped and counted, and so
+    are all where no folder is given and no home folder is known.
 
     `max_bytes` bounds all spool files in the folder together (default `TOOLSPEND_SPOOL_MAX_BYTES`, else 1 GiB);
     beyond it new spans are dropped, and the next frame that fits says how many.
@@ -47,7 +48,11 @@ class SpoolExporter(SpanExporter):
     def __init__(
         self, folder: Path | None = None, *, max_bytes: int | None = None, max_file_bytes: int = MAX_FILE_BYTES
     ) -> None:
-        self._folder = folder if folder is not None else spool_dir()
+        self._nowhere = ""
+        try:
+            self._folder = folder if folder is not None else spool_dir()
+        except HomeUnknown as error:
+            self._folder, self._nowhere = Path(), str(error)
         self._max_bytes = _max_bytes() if max_bytes is None else max_bytes
         self._max_file_bytes = max_file_bytes
         self._lock = threading.Lock()
@@ -93,6 +98,9 @@ class SpoolExporter(SpanExporter):
             self._close()
 
     def _append(self, payload: bytes, count: int) -> bool:
+        if self._nowhere:
+            self._drop(count, self._nowhere)
+            return False
         frame = _frames.encode(payload, self._dropped)
         if not self._has_room(len(frame)):
             self._drop(count, f"{self._folder} holds {self._max_bytes} bytes, its limit (TOOLSPEND_SPOOL_MAX_BYTES)")

@@ -367,3 +367,26 @@ def test_the_demo_shows_samples_in_a_store_of_its_own(home: Path, tmp_path: Path
         assert again.returncode == 2 and server.url in one_line(again.stderr)
     assert (home / "spool" / "agent-1.spool").read_bytes() == own
     assert not (home / "toolspend.duckdb").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable"),
+    [
+        (["up"], "TOOLSPEND_HOME"),
+        (["demo"], "TOOLSPEND_HOME"),
+        (["ingest"], "TOOLSPEND_HOME"),
+        (["sql", "select 1"], "TOOLSPEND_HOME"),
+        (["report"], "TOOLSPEND_HOME"),
+        (["audit"], "TOOLSPEND_HOME"),
+        (["reattribute"], "TOOLSPEND_HOME"),
+        (["doctor"], "TOOLSPEND_HOME"),
+        (["ingest", "--db", "~no_such_user/store.duckdb"], "--db"),
+        (["ingest", "--claude-code"], "CLAUDE_CONFIG_DIR"),
+    ],
+)
+def test_a_home_that_nobody_knows_is_one_line(home: Path, arguments: list[str], variable: str) -> None:
+    """A path below the home of a user that does not exist: one line that names what gave it."""
+    shown = served.run_here(home, *arguments, **{variable: "~no_such_user/data"})
+    assert shown.returncode == 2
+    assert variable in one_line(shown.stderr)
+    assert "whole path" in shown.stderr

@@ -334,3 +334,37 @@ def test_a_home_that_cannot_be_written_disturbs_nobody(tmp_path: Path) -> None:
     )
     assert done.stdout == "{'exported': 0, 'dropped': 1, 'failures': {}}\n"
     assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("given", ["~no_such_user/data", None])
+def test_a_home_that_nobody_knows_disturbs_nobody(tmp_path: Path, given: str | None) -> None:
+    """A home folder that the system does not know, or a user without one: the script runs, spans are counted, one line
+    is logged.
+    """
+    done = spooled.run(
+        tmp_path,
+        f"""
+        import os, pwd
+        import toolspend
+        from opentelemetry import trace
+
+        def nobody(uid):
+            raise KeyError(uid)
+
+        if {given is None}:
+            pwd.getpwuid = nobody
+            os.environ.pop("HOME", None)
+        toolspend.instrument()
+        for name in "ab":
+            trace.get_tracer("t").start_span(name).end()
+            toolspend._provider.flush()
+        toolspend.uninstrument()
+        print(toolspend.stats())
+        """,
+        TOOLSPEND_HOME=given or "",
+        XDG_DATA_HOME="",
+    )
+    assert done.stdout == "{'exported': 0, 'dropped': 2, 'failures': {}}\n", done.stderr
+    [line] = done.stderr.splitlines()
+    assert "TOOLSPEND_HOME" in line
+    assert not list(tmp_path.glob("**/*.spool"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 
 import typer
 
-from toolspend._home import store_path
+from toolspend._home import expanded, store_path
 from toolspend_ingest.errors import ToolspendError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def keep(retain: str | None, retain_content: str | None) -> Keep:
 
 def store_at(db: Path | None) -> Path:
     """The store that a command works on."""
-    return (db.expanduser() if db is not None else store_path()).absolute()
+    return (expanded(db, "--db") if db is not None else store_path()).absolute()
 
 
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:

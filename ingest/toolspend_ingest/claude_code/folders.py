@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from toolspend._home import expanded
+
 from ..errors import SessionsMissing
 
 CONFIG_DIR: Final = "CLAUDE_CONFIG_DIR"
@@ -18,9 +20,9 @@ def project_folders() -> list[Path]:
     Also those that do not exist.
     """
     listed = [part.strip() for part in os.environ.get(CONFIG_DIR, "").split(",")]
-    bases = [Path(part).expanduser() for part in listed if part]
+    bases = [expanded(Path(part), CONFIG_DIR) for part in listed if part]
     if not bases:
-        home = Path.home()
+        home = expanded(Path("~"), CONFIG_DIR)
         config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
         bases = [config / "claude", home / ".claude"]
     return [base if base.name == _PROJECTS else base / _PROJECTS for base in bases]
