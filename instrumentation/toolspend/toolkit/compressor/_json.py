@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ...evidence.weight import weigh
@@ -42,7 +42,7 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     whole = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     if weigh(whole).tokens <= max_tokens:
         return Fitted(whole, "", is_lossy=False)
-    worth = _Worth(value, focus)
+    worth = _Worth(value, focus, max_tokens)
     shaper, said = _Shaper(None, 0, 0, focus, worth), whole
     for max_rows, max_chars, max_depth in _LEVELS:
         shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth)
@@ -60,8 +60,11 @@ def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
 class _Worth:
     """Which parts of a value must stay, and which hold facts under keys that nearly nothing else has."""
 
-    def __init__(self, value: Any, focus: Focus) -> None:
+    def __init__(self, value: Any, focus: Focus, most_rows: int) -> None:
         self._focus = focus
+        self.most_rows = most_rows
+        self.tables: dict[int, tuple[_rows.Table, list[int]]] = {}
+        """Tables of lists and maps, with the rows that hold facts, by the identity of the value."""
         self._ranks: dict[int, int] = {}
         self._keys: Counter[str] = Counter()
         self._count(value)
@@ -136,7 +139,7 @@ class _Shaper:
 
     def _object(self, value: Mapping[str, Any], depth: int) -> str:
         if (rows := self._rows_of(value)) is not None:
-            return "{\n" + self._table(rows, list(value.values())) + "\n}"
+            return "{\n" + self._table(value, rows, value.values()) + "\n}"
         parts, dropped = [], 0
         for key, each in value.items():
             is_deep = depth >= self._max_depth and isinstance(each, Mapping | list) and each
@@ -163,15 +166,20 @@ class _Shaper:
             return [{_KEY: key, "value": each} for key, each in value.items()]
         return None
 
-    def _table(self, rows: list[Any], values: list[Any]) -> str:
-        good = [index for index, each in enumerate(values) if self._worth.of(each) == GOOD]
-        said, left = _rows.table(rows, self._max_rows, self._max_chars, self._focus, good)
+    def _table(self, value: object, rows: list[Any], values: Iterable[Any]) -> str:
+        worth = self._worth
+        if (known := worth.tables.get(id(value))) is None:
+            good = [index for index, each in enumerate(values) if worth.of(each) == GOOD]
+            known = worth.tables[id(value)] = (_rows.Table(rows, self._focus), good)
+        # A row has a token at least.
+        max_rows = worth.most_rows if self._max_rows is None and len(rows) > worth.most_rows else self._max_rows
+        said, left = known[0].said(max_rows, self._max_chars, known[1])
         self.rows += left
         return said
 
     def _list(self, values: list[Any], depth: int) -> str:
         if _rows.is_table(values):
-            return f"[\n{self._table(values, values)}\n]"
+            return f"[\n{self._table(values, values, values)}\n]"
         if self._max_rows is None or len(values) <= self._max_rows:
             return "[" + ",".join(self.render(each, depth + 1) for each in values) + "]"
         ranks = [self._worth.of(each) for each in values]

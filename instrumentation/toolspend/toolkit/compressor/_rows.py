@@ -7,6 +7,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from ._focus import Focus, facts_in, is_error
@@ -27,49 +28,100 @@ def is_table(values: Sequence[Any]) -> bool:
     return sum(1 for count in fields.values() if count >= 0.5 * len(values)) >= 0.5 * len(fields)
 
 
-def table(
-    values: Sequence[Mapping[str, Any]],
-    max_rows: int | None,
-    max_chars: int,
-    focus: Focus,
-    good: Collection[int] = (),
-) -> tuple[str, int]:
-    """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first."""
-    flat = [_flat(each) for each in values]
-    columns = list(dict.fromkeys(key for row in flat for key in row))
-    constant = {
-        column: flat[0][column]
-        for column in columns
-        if len(flat) > 3 and all(column in row and row[column] == flat[0][column] for row in flat)
-    }
-    present = Counter(column for row in flat for column in row)
-    seldom = {column for column in columns if present[column] < _SELDOM * len(flat)}
-    columns = [column for column in columns if column not in constant and column not in seldom]
-    numeric = {column: found for column in columns if (found := _numbers(flat, column))}
-    shown = (
-        list(range(len(flat))) if max_rows is None else _sample(flat, columns, numeric, max_rows, focus, good, seldom)
-    )
-    lines = [f"{len(flat)} rows" + (f", {len(shown)} of them shown, by number" if len(shown) < len(flat) else "")]
-    if constant:
-        lines.append(
-            "in every row: " + ", ".join(f"{key}={_cell(value, max_chars, focus)}" for key, value in constant.items())
+class Table:
+    """Rows, looked at once and said at any length."""
+
+    def __init__(self, values: Sequence[Mapping[str, Any]], focus: Focus) -> None:
+        self._focus = focus
+        self._rows = flat = [_flat(each) for each in values]
+        columns = list(dict.fromkeys(key for row in flat for key in row))
+        self._constant = {
+            column: flat[0][column]
+            for column in columns
+            if len(flat) > 3 and all(column in row and row[column] == flat[0][column] for row in flat)
+        }
+        present = Counter(column for row in flat for column in row)
+        self._seldom = {column for column in columns if present[column] < _SELDOM * len(flat)}
+        self._columns = [column for column in columns if column not in self._constant and column not in self._seldom]
+        self._numeric = {column: found for column in self._columns if (found := _numbers(flat, column))}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def said(self, max_rows: int | None, max_chars: int, good: Collection[int] = ()) -> tuple[str, int]:
+        """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first."""
+        flat, focus = self._rows, self._focus
+        shown = list(range(len(flat))) if max_rows is None else self._sample(max_rows, good)
+        is_sampled = len(shown) < len(flat)
+        lines = [f"{len(flat)} rows" + (f", {len(shown)} of them shown, by number" if is_sampled else "")]
+        if self._constant:
+            same = (f"{key}={_cell(value, max_chars, focus)}" for key, value in self._constant.items())
+            lines.append("in every row: " + ", ".join(same))
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow((["#"] if is_sampled else []) + self._columns + (["others"] if self._seldom else []))
+        for index in shown:
+            row = [_cell(flat[index].get(column), max_chars, focus) for column in self._columns]
+            if self._seldom:
+                row.append(_others(flat[index], self._seldom, max_chars, focus))
+            writer.writerow(([str(index)] if is_sampled else []) + row)
+        lines.append(buffer.getvalue().rstrip("\n"))
+        if is_sampled:
+            lines += [_aggregate(column, found) for column, found in self._numeric.items()]
+            lines += [
+                told for column, counts in self._counts.items()
+                if (told := _said_counts(column, counts, len(flat), max_chars, focus))
+            ]  # fmt: skip
+        return "\n".join(lines), len(flat) - len(shown)
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        # Other columns stand in the header, whichever rows are shown.
+        named = {column for column in self._seldom if self._focus.is_named(column)}
+        return [" ".join([*map(_plain, row.values()), *(named & row.keys())]) for row in self._rows]
+
+    @cached_property
+    def _must(self) -> list[int]:
+        fields = (
+            " ".join(f"{key}={_plain(value)}" for key, value in row.items() if "err" in key.lower())
+            for row in self._rows
         )
-    is_sampled = len(shown) < len(flat)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((["#"] if is_sampled else []) + columns + (["others"] if seldom else []))
-    for index in shown:
-        row = [_cell(flat[index].get(column), max_chars, focus) for column in columns]
-        if seldom:
-            row.append(_others(flat[index], seldom, max_chars, focus))
-        writer.writerow(([str(index)] if is_sampled else []) + row)
-    lines.append(buffer.getvalue().rstrip("\n"))
-    if is_sampled:
-        lines += [_aggregate(column, found) for column, found in numeric.items()]
-        lines += [
-            said for column in columns if column not in numeric and (said := _counts(flat, column, max_chars, focus))
-        ]
-    return "\n".join(lines), len(flat) - len(shown)
+        kept = enumerate(zip(self._texts, fields, strict=True))
+        return [index for index, (text, field) in kept if self._focus.must_keep(text) or is_error(field)]
+
+    @cached_property
+    def _unusual(self) -> list[int]:
+        return _unusual(self._rows, self._columns, self._numeric, self._texts)
+
+    @cached_property
+    def _counts(self) -> dict[str, Counter[str]]:
+        columns = (column for column in self._columns if column not in self._numeric)
+        return {column: Counter(_plain(row.get(column)) for row in self._rows) for column in columns}
+
+    def _sample(self, max_rows: int, good: Collection[int]) -> list[int]:
+        """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
+        rows, must = self._rows, self._must
+        if len(must) > max(0.5 * len(rows), max_rows):
+            # Where most rows fail, each way of failing is shown once, and what the task named always.
+            seen: set[str] = set()
+            distinct = []
+            for index in must:
+                kind = _shape(self._texts[index])
+                if self._focus.is_named(self._texts[index]) or kind not in seen:
+                    seen.add(kind)
+                    distinct.append(index)
+            must = distinct
+        chosen = dict.fromkeys(must)
+        for index in (*sorted(good), *self._unusual):
+            if len(chosen) >= max(max_rows, len(must) + min(len(good), _MOST_GOOD)):
+                break
+            chosen.setdefault(index)
+        left = max_rows - len(chosen)
+        if left > 0:
+            step = len(rows) / left
+            for number in range(left):
+                chosen.setdefault(min(int(number * step), len(rows) - 1))
+        return sorted(chosen)
 
 
 def _others(row: Mapping[str, Any], seldom: Collection[str], max_chars: int, focus: Focus) -> str:
@@ -112,44 +164,6 @@ def _numbers(rows: Sequence[Mapping[str, Any]], column: str) -> dict[int, float]
     ):
         return {}
     return found
-
-
-def _sample(
-    rows: Sequence[Mapping[str, Any]],
-    columns: Sequence[str],
-    numeric: Mapping[str, Mapping[int, float]],
-    max_rows: int,
-    focus: Focus,
-    good: Collection[int],
-    seldom: Collection[str],
-) -> list[int]:
-    """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
-    # Other columns stand in the header, whichever rows are shown.
-    named = {column for column in seldom if focus.is_named(column)}
-    texts = [" ".join([*map(_plain, row.values()), *(named & row.keys())]) for row in rows]
-    fields = [" ".join(f"{key}={_plain(value)}" for key, value in row.items() if "err" in key.lower()) for row in rows]
-    must = [i for i, text in enumerate(texts) if focus.must_keep(text) or is_error(fields[i])]
-    if len(must) > max(0.5 * len(rows), max_rows):
-        # Where most rows fail, each way of failing is shown once, and what the task named always.
-        seen: set[str] = set()
-        distinct = []
-        for index in must:
-            kind = _shape(texts[index])
-            if focus.is_named(texts[index]) or kind not in seen:
-                seen.add(kind)
-                distinct.append(index)
-        must = distinct
-    chosen = dict.fromkeys(must)
-    for index in (*sorted(good), *_unusual(rows, columns, numeric, texts)):
-        if len(chosen) >= max(max_rows, len(must) + min(len(good), _MOST_GOOD)):
-            break
-        chosen.setdefault(index)
-    left = max_rows - len(chosen)
-    if left > 0:
-        step = len(rows) / left
-        for number in range(left):
-            chosen.setdefault(min(int(number * step), len(rows) - 1))
-    return sorted(chosen)
 
 
 def _unusual(
@@ -200,9 +214,8 @@ def _aggregate(column: str, found: Mapping[int, float]) -> str:
     )
 
 
-def _counts(rows: Sequence[Mapping[str, Any]], column: str, max_chars: int, focus: Focus) -> str | None:
-    counts = Counter(_plain(row.get(column)) for row in rows)
-    if len(counts) > max(0.5 * len(rows), 3):
+def _said_counts(column: str, counts: Counter[str], rows: int, max_chars: int, focus: Focus) -> str | None:
+    if len(counts) > max(0.5 * rows, 3):
         return None
     told = [f"{_cell(value, max_chars, focus)} {count}" for value, count in counts.most_common(_MOST_VALUES)]
     return (

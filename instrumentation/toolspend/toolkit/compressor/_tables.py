@@ -42,9 +42,11 @@ def rows_of(text: str) -> list[dict[str, str]] | None:
 
 def compress(rows: list[dict[str, str]], max_tokens: int, focus: Focus) -> Fitted:
     """The fullest of the forms that fits, else the leanest."""
-    said, left = "", 0
+    table, said, left = _rows.Table(rows, focus), "", 0
     for max_rows, max_chars in _LEVELS:
-        said, left = _rows.table(rows, max_rows, max_chars, focus)
+        if max_rows is None and len(rows) > max_tokens:
+            continue  # a row has a token at least
+        said, left = table.said(max_rows, max_chars)
         if weigh(said).tokens <= max_tokens:
             break
     return Fitted(said, f"{left:,} rows" if left else "", is_lossy=bool(left))
