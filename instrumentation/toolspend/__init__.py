@@ -39,11 +39,11 @@ def instrument(
     """Traces the agent: anthropic, mcp and httpx where installed, and its own tool layer where given.
 
     `registry`, `executor` and `compressor` are objects, functions or "module:name"; a function is replaced wherever
-    loaded modules refer to it. `export` is "spool", "otlp" or None; "auto" is OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT`
-    is set and the tracer provider is ours, else the spool. `redact` takes each captured text and returns what may
-    leave of it. `anthropic`, `mcp`, `httpx`: False leaves it alone, True insists that it is installed. Called again,
-    it adds what is new. What was found automatically fails quietly; what is given here raises ValueError, TypeError
-    or ModuleNotFoundError with one line.
+    something refers to it but local variables and tuples. `export` is "spool", "otlp" or None; "auto" is OTLP where
+    `OTEL_EXPORTER_OTLP_ENDPOINT` is set and the tracer provider is ours, else the spool. `redact` takes each captured
+    text and returns what may leave of it. `anthropic`, `mcp`, `httpx`: False leaves it alone, True insists that it is
+    installed. Called again, it adds what is new. What was found automatically fails quietly; what is given here raises
+    ValueError, TypeError or ModuleNotFoundError with one line.
     """
     from . import _instrument
 

@@ -94,9 +94,13 @@ def instrument(
             if switches[library.name] is not False:
                 _wanted.add(library.module)
                 _when_imported(library)
-        for name, given in zip(_NAMED, (registry, executor, compressor), strict=True):
-            if given is not None:
-                _target(name).instrument(given)
+        # One after the other: a tuple of them would be another place that refers to each.
+        if registry is not None:
+            _target("registry").instrument(registry)
+        if executor is not None:
+            _target("executor").instrument(executor)
+        if compressor is not None:
+            _target("compressor").instrument(compressor)
 
 
 def uninstrument() -> None:

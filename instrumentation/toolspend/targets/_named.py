@@ -6,7 +6,9 @@ import importlib
 import inspect
 from typing import Any
 
+from .._guard import guarded, logger
 from . import _wrapping
+from ._referrers import References
 from ._wrapping import Around, Restore, Wrapped
 
 
@@ -38,19 +40,23 @@ class Replaced:
         self._parameter = parameter
         self._methods = methods
         self._wrapped: list[tuple[Any, Wrapped]] = []
+        self._references: list[References] = []
         self._restores: list[Restore] = []
 
     def add(self, given: Any, around: Around) -> None:
         """Puts `around` about `given`, unless it is there already. Raises TypeError where that cannot be done."""
         target = resolve(given, self._parameter)
-        if isinstance(target, Wrapped) or any(target is old for old, _ in self._wrapped):
+        if isinstance(target, Wrapped) or self._is_wrapped(target):
             return
         if inspect.ismethod(target):
             self._replace_method(target.__self__, target.__name__, around)
         elif inspect.isroutine(target) or (callable(target) and not isinstance(target, type) and not self._has(target)):
             new = _wrapping.wrap(target, around)
-            self._wrapped.append((target, new))
             _wrapping.replace_everywhere(target, new)
+            with guarded("references"):
+                self._replace_references(target, new)
+            # Only now: a pair of them is another place that refers to both.
+            self._wrapped.append((target, new))
         else:
             name = self._has(target)
             if name is None:
@@ -62,11 +68,32 @@ class Replaced:
 
     def restore(self) -> None:
         """Puts every function back wherever its replacement is referred to."""
+        while self._references:
+            with guarded("references"):
+                self._references.pop().restore()
         while self._wrapped:
             old, new = self._wrapped.pop()
             _wrapping.replace_everywhere(new, old)
         while self._restores:
             self._restores.pop()()
+
+    def _replace_references(self, old: Any, new: Wrapped) -> None:
+        references = References()
+        self._references.append(references)
+        references.replace(old, new)
+        if missed := references.missed:
+            logger.warning(
+                "toolspend: instrument(%s=...): %d place%s that hold%s %s cannot be changed (local variables, tuples); "
+                "calls from there are traced only in part: call instrument() before they take it.",
+                self._parameter,
+                missed,
+                "" if missed == 1 else "s",
+                "s" if missed == 1 else "",
+                getattr(old, "__qualname__", type(old).__qualname__),
+            )
+
+    def _is_wrapped(self, target: Any) -> bool:
+        return any(target is old for old, _ in self._wrapped)
 
     def _has(self, target: Any) -> str | None:
         return next((name for name in self._methods if callable(getattr(target, name, None))), None)
