@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from importlib.abc import MetaPathFinder
 from typing import Any, Final, TypeAlias, cast
 
 import duckdb
@@ -125,9 +126,19 @@ def serve(pipe: Pipe) -> None:
             pipe.send("done", derived, tuple(derivation.steps), derivation.knows_any, None)
 
 
+class _WithoutPandas(MetaPathFinder):
+    """Arrow imports pandas wherever it is installed: some 35 MB, for frames that nothing here makes."""
+
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> None:
+        """Raises ModuleNotFoundError for pandas."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("nothing here makes frames", name=fullname)
+
+
 def main() -> None:
     """Serves the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.meta_path.insert(0, _WithoutPandas())
     # What is printed by mistake must not come between messages.
     writes = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -100,6 +100,17 @@ def test_sessions_go_on_in_the_child_too(simulated: Simulate, store: Store, monk
     assert_whole(store)
 
 
+def test_the_child_loads_nothing_that_makes_frames(store: Store) -> None:
+    """Arrow would load pandas with the first column that becomes an array."""
+    maps = Path(f"/proc/{child_of(store)}/maps")
+    if not maps.is_file():
+        pytest.skip("only Linux tells what a process has loaded")
+    put(store, decode(traffic.whole(1), "protobuf").spans)
+    assert store.derive_pending() == Due(1, 0)
+    assert "/numpy/" in maps.read_text()
+    assert "/pandas/" not in maps.read_text()
+
+
 def test_a_child_that_is_killed_leaves_what_is_due(simulated: Simulate, store: Store) -> None:
     """Killed between two pieces of work or within one: it is started again, and the tables are whole."""
     spans = spans_of(simulated("cached", 1))
