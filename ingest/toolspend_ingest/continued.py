@@ -65,6 +65,8 @@ class KnownTrace:
 
     def __init__(self) -> None:
         self.spans: dict[str, Span] = {}
+        self.unread: set[str] = set()
+        """The ids of those that say nothing, and were above none that does when the trace was read."""
         self.named = names_in(())
         self.speakers: set[str] = set()
         self.awaited: dict[str, Below] = {}
@@ -76,6 +78,7 @@ class KnownTrace:
     def add(self, spans: Sequence[Span], told: Told) -> None:
         """More spans, and what they told."""
         self.spans.update((span.span_id, _slim(span)) for span in spans)
+        self.unread.difference_update(span.span_id for span in spans)
         for name, values in names_in(spans).items():
             self.named[name] |= values
         self.speakers |= told.speakers
@@ -95,8 +98,10 @@ class KnownTrace:
 
     def rows_of(self, spans: Sequence[Span]) -> TraceRows:
         """The rows that new spans make."""
-        if any(span.span_id in self.spans for span in spans):
+        if any(span.span_id in self.spans or span.span_id in self.unread for span in spans):
             raise NotContinued("a span has the id of another")
+        if any(span.parent_span_id in self.unread for span in spans):
+            raise NotContinued("a span lies below one that was not read")
         named = {span.span_id for span in spans} | {span.parent_span_id for span in spans}
         if not self.recorded.isdisjoint(named) or any(span.kind == LOG_KIND for span in spans):
             raise NotContinued("log records tell of a span")
@@ -137,7 +142,9 @@ def _slim(span: Span) -> Span:
     """A span with no more than what others inherit from it."""
     names = span.attributes.keys() & INHERITED
     return replace(
-        span, attributes={name: span.attributes[name] for name in names if span.attributes[name] is not None}, events=[]
+        span,
+        attributes={name: span.attributes[name] for name in names if span.attributes[name] is not None},
+        events=[],
     )
 
 

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from . import copies, schema, sessions, stored, told_by_logs
-from .arrow import pc, registered, rows_of
+from .arrow import pc, registered
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
@@ -120,8 +120,8 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
         shared = {name for rows in traces.values() for copy in rows.copies for name in copy.traces}
         shared |= {name for name, rows in traces.items() if not ONLY_BESIDE.isdisjoint(rows.scopes.values())}
         for rows, said in joined:
-            if shared.isdisjoint(row.trace_id for row in rows.requests):
-                _keep(memory, loaded, rows, said)
+            if shared.isdisjoint(row.trace_id for row in rows.requests) and KnownSession.can_be_kept(rows, said):
+                _keep(con, memory, loaded, rows, said)
     return Derived(sorted(traces), sorted(session_ids), {})
 
 
@@ -222,13 +222,15 @@ def _names(trace_id: str, spans: Sequence[Span]) -> set[str]:
     return {trace_id}.union(*names_in(spans).values())
 
 
-def _keep(memory: Continued, loaded: dict[str, _Loaded], rows: SessionRows, said: Said) -> None:
-    if not KnownSession.can_be_kept(rows, said):
-        return
+def _keep(
+    con: duckdb.DuckDBPyConnection, memory: Continued, loaded: dict[str, _Loaded], rows: SessionRows, said: Said
+) -> None:
     session_id = rows.requests[0].session_id
     own = {trace_id: each for trace_id, each in loaded.items() if session_id in each.told.sessions}
     if all(len(each.told.sessions) == 1 for each in own.values()):
         traces = {trace_id: KnownTrace() for trace_id in own}
+        for trace_id, span_id in execute(con, schema.query("ids_of_traces"), [sorted(own)]).fetchall():
+            traces[trace_id].unread.add(span_id)
         for trace_id, trace in traces.items():
             spans, told = own[trace_id]
             trace.add(sorted(spans, key=lambda span: span.started_at), told)
@@ -261,10 +263,7 @@ def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Co
 
 
 def _load(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
-    by_trace: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
-    for row in rows_of(con.sql(schema.query("spans_of_traces"), params=[list(trace_ids)]).to_arrow_table()):
-        by_trace[row[0]].append(stored.span(row))
-    return {trace_id: told_by_logs.folded(spans) for trace_id, spans in by_trace.items()}
+    return {trace_id: told_by_logs.folded(spans) for trace_id, spans in stored.of_traces(con, trace_ids).items()}
 
 
 def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]) -> list[str]:

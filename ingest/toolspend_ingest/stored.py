@@ -1,5 +1,6 @@
 """Stored spans, read as far as anything follows from them: most say nothing of models and tools, and those below them
-only inherit from them. Such a span is told by its scope and one partial reading of its attributes.
+only inherit from them. Where none that says something is below, such a span is not read at all; else it is told by its
+scope and one partial reading of its attributes.
 """
 
 from __future__ import annotations
@@ -7,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import duckdb
 import msgspec
 
-from . import json_text, vocabularies
+from . import json_text, schema, vocabularies
+from .arrow import rows_of
 from .rows import Span
-from .trees import INHERITED
+from .trees import INHERITED, SESSION_ATTRIBUTES
 
 _INHERITED: Final = {f"inherited_{place}": name for place, name in enumerate(sorted(INHERITED))}
 _MARKS: Final = {f"mark_{place}": name for place, name in enumerate(sorted(vocabularies.MARKS))}
@@ -22,6 +25,16 @@ _Glimpse: Final = msgspec.defstruct(
 )
 _NO_MARKS: Final = (msgspec.UNSET,) * len(_MARKS)
 _glimpse = msgspec.json.Decoder(_Glimpse).decode
+
+
+def of_traces(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
+    """The spans of traces from which anything follows, in the conventions' words."""
+    found: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
+    sessions = [f'$."{name}"' for name in SESSION_ATTRIBUTES]
+    values = {**vocabularies.speaking(), "sessions": sessions, "traces": list(trace_ids)}
+    for row in rows_of(con.sql(schema.query("spans_of_traces"), params=values).to_arrow_table()):
+        found[row[0]].append(span(row))
+    return found
 
 
 def span(row: Sequence[Any]) -> Span:

@@ -9,6 +9,7 @@ A span that none of this concerns is told by its scope and one comparison of set
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +22,17 @@ from ..rows import Span
 from . import content, genai, langsmith, log_records, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
 from .conventions import SYSTEM, normalise
 
-__all__ = ["MARKS", "Dialect", "dialect_of", "is_spoken", "may_speak", "normalise", "translate", "without_content"]
+__all__ = [
+    "MARKS",
+    "Dialect",
+    "dialect_of",
+    "is_spoken",
+    "may_speak",
+    "normalise",
+    "speaking",
+    "translate",
+    "without_content",
+]
 
 
 class Dialect(NamedTuple):
@@ -105,6 +116,12 @@ def without_content(span: Span) -> dict[str, Any]:
 def may_speak(scope: str | None, name: str) -> bool:
     """Whether a span may be in a dialect that none of its attributes is a mark of."""
     return scope in _BY_SCOPE or name.startswith(_CALL)
+
+
+def speaking() -> dict[str, Any]:
+    """What tells in SQL whether a stored span may be in a dialect: the values of `spans_of_traces`."""
+    marks = "|".join(map(re.escape, sorted(MARKS)))
+    return {"log_kind": LOG_KIND, "scopes": sorted(_BY_SCOPE), "call": _CALL, "marks": f'"(?:{marks})"'}
 
 
 def is_spoken(scope: str | None) -> bool:

@@ -12,12 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent_trace import chat
+from otlp_requests import Made, protobuf
 from sessions_that_go_on import assert_whole, empty_stores, spans_of
 from simulator import Simulated
 from toolspend import attributes as at
 from toolspend_ingest import Store
 from toolspend_ingest.attribution import densities
 from toolspend_ingest.attribution import run as attribution
+from toolspend_ingest.decode import decode
 from toolspend_ingest.spans import SpanBatch, SpanRow
 
 Simulate = Callable[[str, int], Simulated]
@@ -31,6 +34,10 @@ stores = pytest.fixture(scope="module")(empty_stores)
 
 def load(store: Store, spans: Sequence[SpanRow]) -> None:
     store.append(SpanBatch(spans), "test", "test", None)
+
+
+def made(*spans: Made) -> list[SpanRow]:
+    return decode(protobuf(spans), "protobuf").spans.rows
 
 
 @settings(
@@ -168,3 +175,18 @@ def test_a_request_that_another_emitter_told_of_is_not_added(simulated: Simulate
     load(store, [twin._replace(attributes=json.dumps(said))])
     assert_whole(store)
     assert store.cursor().execute("select count(*) from request_copies").fetchone() == (1,)
+
+
+def test_a_request_below_a_span_that_was_not_read_has_what_that_says(stores: Callable[[], Store]) -> None:
+    """A span that said nothing of models, and had none below it, may get one: the session is then derived whole."""
+    store = stores()
+    unread = Made(1, 90, "GET", {at.USER_ID: "u-9"}, at_s=3, scope="opentelemetry.instrumentation.httpx")
+    load(store, made(unread, *(chat(1, place, place, place) for place in range(1, 13))))
+    before, _ = store.went_on
+    load(store, made(chat(1, 13, 13, 13)))
+    assert store.went_on[0] == before + 1
+    load(store, made(chat(1, 14, 14, 14, parent=90)))
+    assert store.went_on[0] == before + 1
+    users = store.cursor().execute("select distinct request_id, user_id from llm_requests where user_id is not null")
+    assert users.fetchall() == [(f"{14:016x}", "u-9")]
+    assert_whole(store)
