@@ -106,14 +106,19 @@ def _limit_resources(limits: dict[str, int]) -> None:
 def _the_statement(con: Any, sql: str) -> Any:
     """The one parsed statement of the text, when it is of a kind that reads."""
     try:
+        sql.encode()
+    except UnicodeEncodeError:
+        raise RefusedError("the statement is not text: it has half of a surrogate pair") from None
+    try:
         statements = con.extract_statements(sql)
+        kinds = [each.type.name for each in statements]
     except ValueError:  # the Python enum does not know every kind of statement that the parser knows
         raise RefusedError(f"this {ALLOWED}") from None
     if not statements:
         raise RefusedError("there is no statement: type a select")
     if len(statements) > 1:
         raise RefusedError("there are several statements: give one at a time")
-    kind = statements[0].type.name
+    (kind,) = kinds
     if kind in READING or (kind == "MULTI" and PIVOT.match(sql)):
         return statements[0]
     raise RefusedError(f"{kind.replace('_', ' ').lower()} {ALLOWED}")

@@ -30,6 +30,10 @@ _LOG_SHARE: Final = 16
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection to the file at `path`. Raises StoreLocked, StoreDamaged and StoreUnreadable."""
     try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise StoreUnreadable(path, "the path is not UTF-8, as DuckDB needs it") from error
+    try:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
         log_mib = max(min(_LOG_MIB, (shutil.disk_usage(path.parent).free >> 20) // _LOG_SHARE), 16)

@@ -8,6 +8,7 @@ ToolspendError
 │   ├── StoreOutdated          an earlier version wrote it, and it was opened to read only
 │   ├── StoreUnreadable        it is not a DuckDB file, or not one this DuckDB can read
 │   │   └── StoreDamaged       it was one, and what it holds is damaged
+│   ├── StoreForeign           a DuckDB file of something else
 │   ├── StoreFailed            DuckDB gave up while writing (a full disk): reopen the store
 │   ├── StoreClosed            it is being reopened, or closed for good
 │   ├── NotDerived             what follows from stored spans could not be worked out; it is due still
@@ -92,6 +93,15 @@ class StoreUnreadable(StoreError):
             path,
             f"cannot open {path} as a store: {first_line(reason)}: give another --db PATH, "
             "or move it away to start anew",
+        )
+
+
+class StoreForeign(StoreError):
+    """The DuckDB file has tables or views of something else; it was not changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path, f"{path} is a DuckDB file of something else, and was left as it is: give another --db PATH"
         )
 
 

@@ -29,6 +29,7 @@ from .errors import (
     StoreDamaged,
     StoreError,
     StoreFailed,
+    StoreForeign,
     StoreMissing,
     StoreOutdated,
     StoreTooNew,
@@ -50,6 +51,8 @@ READERS_S = 10
 """How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
 _UNWRITTEN = re.compile(r"Failed to commit: Could not")
+_MARKS = {"migrations", "spans"}
+"""The tables of every store, whatever its version."""
 _MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
 
 
@@ -309,9 +312,11 @@ class Store:
                 self._set_fact("derivation", made_with)
 
     def _schema_version(self) -> int:
-        exists = self._con.execute("select 1 from duckdb_tables() where table_name = 'migrations'").fetchone()
-        if not exists:
+        found = {name for (name,) in self._con.execute(schema.query("names_of_relations")).fetchall()}
+        if not found:
             return 0
+        if not found >= _MARKS:
+            raise StoreForeign(self.path)
         row = self._con.execute("select max(version) from migrations").fetchone()
         return int(row[0]) if row and row[0] is not None else 0
 

@@ -8,8 +8,8 @@ import sys
 from typing import Final
 
 _INSTALL: Final = "toolspend: this command needs the dashboard: pip install 'toolspend[dashboard]'"
-_NEEDED: Final = ("duckdb", "genai_prices", "numpy", "pandas", "plotly", "pyarrow", "rich", "starlette", "streamlit",
-                  "typer", "uvicorn")  # fmt: skip
+_NEEDED: Final = ("duckdb", "genai_prices", "grpc", "msgspec", "numpy", "pandas", "plotly", "ptars", "pyarrow", "rich",
+                  "starlette", "streamlit", "typer", "uvicorn")  # fmt: skip
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 import typer
 
 from toolspend._home import expanded, store_path
-from toolspend_ingest.errors import ToolspendError
+from toolspend_ingest.errors import StoreMissing, ToolspendError
 
 if TYPE_CHECKING:
     from toolspend_ingest.retention import Keep
@@ -73,6 +73,14 @@ def store_at(db: Path | None) -> Path:
     return (expanded(db, "--db") if db is not None else store_path()).absolute()
 
 
+def store_to_read(db: Path | None) -> Path:
+    """The store that a command asks. Raises StoreMissing where `db` was given and is not there: it is not made."""
+    path = store_at(db)
+    if db is not None and not path.exists():
+        raise StoreMissing(path)
+    return path
+
+
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     """Turn what a user can do something about into one line on stderr and exit code 2; `verbose` shows the trace."""
 
@@ -96,7 +104,9 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 def fail(message: str) -> NoReturn:
     """Say why in one line on stderr and end with exit code 2."""
-    typer.echo(f"toolspend: {message}", err=True)
+    # A path that is not UTF-8 is shown with escapes.
+    shown = message.encode("utf-8", "backslashreplace").decode()
+    typer.echo(f"toolspend: {shown}", err=True)
     raise typer.Exit(EXIT_ERROR)
 
 

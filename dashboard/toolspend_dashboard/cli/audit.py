@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_at
+from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_to_read
 from .output import visible
 from .report import since
 
@@ -95,7 +95,7 @@ def _of_store(db: Path | None, since_: datetime | None) -> Audit:
 
     filters = queries.Filters(since=since_).parameters()
     with (
-        snapshot.for_command(store_at(db)) as path,
+        snapshot.for_command(store_to_read(db)) as path,
         Store.open(path, read_only=True) as store,
         store.cursor() as cursor,
     ):

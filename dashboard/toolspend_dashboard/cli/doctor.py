@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,7 @@ import typer
 
 from toolspend._home import home, spool_dir
 
-from ._common import Db, Verbose, one_line_errors, store_at
+from ._common import EXIT_REFUSED, Db, Verbose, one_line_errors, store_at
 from .output import visible
 
 if TYPE_CHECKING:
@@ -27,11 +28,28 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 def doctor(db: Db = None, verbose: Verbose = False) -> None:
     """Say what can be instrumented, where spans go, what waits or was refused, and how much of the bill is known.
 
-    It changes nothing.
+    It changes nothing. The exit code is 1 where TOOLSPEND_HOME cannot be used.
     """
-    for title, lines in (("here", _here()), ("spans", _spans()), ("store", _store(store_at(db)))):
+    unusable = _why_unusable(home())
+    for title, lines in (("here", _here()), ("spans", _spans(unusable)), ("store", _store(store_at(db)))):
         for number, line in enumerate(lines):
             typer.echo(f"{title if not number else '':<7}{visible(line)}")
+    if unusable is not None:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def _why_unusable(folder: Path) -> str | None:
+    """Why nothing can be stored in the folder, or made where it is to be; None where it can."""
+    try:
+        str(folder).encode()
+        there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
+        # Rights do not tell: a file system may be read-only or full, or take no files at all.
+        Path(tempfile.mkdtemp(prefix=".toolspend-", dir=there)).rmdir()
+    except UnicodeEncodeError:
+        return "its path is not UTF-8"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _here() -> Iterator[str]:
@@ -52,7 +70,7 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _spans() -> Iterator[str]:
+def _spans(unusable: str | None) -> Iterator[str]:
     from toolspend_ingest.aside import Aside
 
     if os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -65,6 +83,8 @@ def _spans() -> Iterator[str]:
         yield f"agents started from this shell put them into {spool}"
     given = "TOOLSPEND_HOME" if os.environ.get("TOOLSPEND_HOME") else "the default; TOOLSPEND_HOME changes it"
     yield f"home is {home()} ({given})"
+    if unusable is not None:
+        yield f"nothing can be stored there ({unusable}): set TOOLSPEND_HOME to a folder that can be written"
     files = sorted(spool.glob("*.spool")) if spool.is_dir() else []
     size = sum(file.stat().st_size for file in files)
     yield f"the spool holds {len(files)} file{'' if len(files) == 1 else 's'}, {size:,} bytes"

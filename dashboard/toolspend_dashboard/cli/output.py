@@ -13,8 +13,9 @@ from typing import Any
 
 from toolspend_ingest.sandbox import Result
 
-# Control characters (with the C1 ones, which some terminals obey) and those that change the direction of text.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Control characters (with the C1 ones, which some terminals obey), those that change the direction of text, and bytes
+# of paths that are not UTF-8.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|UTINYINT|USMALLINT|UINTEGER)$")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)$")
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}

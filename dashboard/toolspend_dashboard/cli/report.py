@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ._common import Db, Verbose, one_line_errors, store_at
+from ._common import Db, Verbose, one_line_errors, store_to_read
 from .output import visible
 
 NONE = "-"
@@ -69,7 +69,7 @@ def report(
     from ._report import gather
 
     with (
-        snapshot.for_command(store_at(db)) as path,
+        snapshot.for_command(store_to_read(db)) as path,
         Store.open(path, read_only=True) as store,
         store.cursor() as cursor,
     ):

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from . import output
-from ._common import Db, Verbose, fail, one_line_errors, store_at
+from ._common import Db, Verbose, fail, one_line_errors, store_to_read
 
 MAX_ROWS = 100_000
 MAX_BYTES = 128 * 1024 * 1024
@@ -51,7 +51,7 @@ def sql(
     if format_ is Format.PARQUET and to is None and sys.stdout.isatty():
         fail("parquet is not text: redirect stdout, or give --output FILE")
     text = sys.stdin.read() if query == "-" else query
-    with snapshot.for_command(store_at(db)) as path:
+    with snapshot.for_command(store_to_read(db)) as path:
         result = sandbox.run(text, path, timeout_s=timeout_s, max_rows=max_rows, max_bytes=MAX_BYTES)
     if format_ is Format.PARQUET:
         output.write_bytes(output.parquet(result), to)

@@ -1,0 +1,111 @@
+"""Places that a command cannot use: it says so in one line, and changes nothing there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import otlp_requests
+import served
+from agent_trace import agent_spans
+from toolspend import _command
+from toolspend._frames import encode
+
+ROOT = Path(__file__).parents[2]
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that could not do its work said: one line of ours."""
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith("toolspend: ") and done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("made", ["create table orders (id integer)", "create view answer as select 42 as x"])
+@pytest.mark.parametrize("command", [["report"], ["sql", "select 1"], ["ingest"], ["doctor"], ["reattribute"]])
+def test_a_database_of_something_else_is_refused_and_stays_as_it_is(
+    tmp_path: Path, command: list[str], made: str
+) -> None:
+    """No command writes its tables into somebody's file."""
+    file = tmp_path / "shop.duckdb"
+    with duckdb.connect(str(file)) as con:
+        con.execute(made)
+    before = file.read_bytes()
+    said = one_line(served.run_here(tmp_path / "home", *command, "--db", file))
+    assert "something else" in said and "shop.duckdb" in said
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["report"], ["sql", "select 1"], ["audit"]])
+def test_a_store_that_was_named_and_is_not_there_is_not_made(tmp_path: Path, command: list[str]) -> None:
+    """A typing error leaves the spool for the store that it belongs to."""
+    home, named = tmp_path / "home", tmp_path / "other" / "typo.duckdb"
+    (home / "spool").mkdir(parents=True)
+    spool = home / "spool" / "agent-1.spool"
+    spool.write_bytes(encode(otlp_requests.protobuf(agent_spans())))
+    assert "no store at" in one_line(served.run_here(home, *command, "--db", named))
+    assert not named.parent.exists()
+    assert spool.exists()
+    assert served.run_here(home, *command).returncode == 0
+
+
+@pytest.mark.parametrize("command", [["report"], ["sql", "select 1"], ["ingest"], ["reattribute"]])
+def test_a_home_that_is_not_utf_8_is_said(tmp_path: Path, command: list[str]) -> None:
+    """DuckDB takes no such path."""
+    home = Path(os.fsdecode(os.fsencode(tmp_path) + b"/h\xff"))
+    home.mkdir()
+    (home / "toolspend.duckdb").touch()
+    assert "not UTF-8" in one_line(served.run_here(home, *command))
+
+
+def test_the_doctor_says_that_a_home_cannot_be_used(tmp_path: Path) -> None:
+    """A file, a path below it, a folder that takes no files, and one whose name is not UTF-8; a fresh one is well."""
+    file = tmp_path / "file"
+    file.touch()
+    bad = [file, file / "below", Path(os.fsdecode(os.fsencode(tmp_path) + b"/h\xff"))]
+    if Path("/proc").is_dir():
+        bad.append(Path("/proc/toolspend"))
+    for home in bad:
+        done = served.run_here(home, "doctor")
+        assert done.returncode == 1, home
+        assert "nothing can be stored there (" in done.stdout
+    fresh = tmp_path / "fresh"
+    assert served.run_here(fresh, "doctor").returncode == 0
+    assert not fresh.exists()
+
+
+def test_a_statement_of_an_unknown_kind_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Also one that is no text."""
+    home = tmp_path / "home"
+    assert "cannot run here" in one_line(served.run_here(home, "sql", "connect 'x'"))
+    assert "not text" in one_line(served.run_here(home, "sql", "select '\udce9'"))
+
+
+def test_every_package_of_the_extra_is_looked_for() -> None:
+    """A package of the extra of which no module is looked for would be missed with a traceback."""
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    wanted = {each.split(">=")[0].lower() for each in extra["dashboard"]}
+    imported = metadata.packages_distributions()
+    covered = {package.lower() for name in _command._NEEDED for package in imported[name]}
+    assert wanted <= covered
+
+
+@pytest.mark.parametrize("name", ["msgspec", "ptars", "grpc"])
+def test_an_extra_that_lacks_a_package_names_the_install_line(tmp_path: Path, name: str) -> None:
+    """As where it is missing altogether."""
+    hidden = f"import sys; sys.modules['{name}'] = None; "
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + served.START, "report"],
+        env=served.environment(tmp_path / "home"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "pip install 'toolspend[dashboard]'" in done.stderr and done.stderr.count("\n") == 1
