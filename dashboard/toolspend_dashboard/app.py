@@ -41,7 +41,8 @@ page = st.navigation(
     position="top",
 )
 try:
-    if page.title in FILTERED and int(data.extent()["requests"]):
+    extent = data.extent()
+    if page.title in FILTERED and (int(extent["requests"]) or int(extent["calls"])):
         selection.show(page.title)
     if page.title in FILTERED:
         announce_new_data(data.revision())

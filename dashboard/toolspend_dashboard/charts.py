@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -19,8 +19,6 @@ from toolspend_dashboard.theme import (
     PART_LABELS,
     PART_MEANINGS,
     PARTS,
-    RATE_LABELS,
-    RATES,
     TOOL_PARTS,
     Palette,
 )
@@ -35,8 +33,8 @@ OTHER_TOOLS = "Other tools"
 NO_TOOL = "Conversation and overhead"
 
 _ZEROS = re.compile(r"\.0+(?!\d)")
-_USD_AXIS: dict[str, Any] = {"tickprefix": "$", "tickformat": ",.6~f"}
-_TOKEN_AXIS: dict[str, Any] = {"tickformat": "~s"}
+USD_AXIS: dict[str, Any] = {"tickprefix": "$", "tickformat": ",.6~f"}
+TOKEN_AXIS: dict[str, Any] = {"tickformat": "~s"}
 _DAY_S = 86_400
 _GROUPS = {"Tools": TOOL_PARTS, "Conversation": CONVERSATION_PARTS, "Other": OTHER_PARTS}
 _ROW_PX = 27
@@ -49,7 +47,9 @@ def timeline(
 
     `frame`: bucket_at, part, tool, cost_usd, context_tokens.
     """
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.09)
+    # Without a price there is no spend to draw, and no axis for it.
+    shown = [measure for measure in ("cost_usd", "context_tokens") if frame[measure].notna().any()]
+    figure = make_subplots(rows=max(len(shown), 1), cols=1, shared_xaxes=True, vertical_spacing=0.09)
     stacked, colours, labels = _by_part(frame, palette) if by == "part" else _by_tool(frame, palette)
     # A bar stands in the middle of its bucket; the bar of a day stands over the day's date.
     middle = pd.Timedelta(seconds=bucket_s / 2 if bucket_s < _DAY_S else 0)
@@ -59,8 +59,8 @@ def timeline(
             .groupby("bucket_at", as_index=False)[["cost_usd", "context_tokens"]]
             .sum()
         )
-        for row, measure in ((1, "cost_usd"), (2, "context_tokens")):
-            shown = formats.usd if measure == "cost_usd" else _tokens
+        for row, measure in enumerate(shown, start=1):
+            write = formats.usd if measure == "cost_usd" else tokens
             figure.add_bar(
                 x=rows["bucket_at"] + middle,
                 y=rows[measure],
@@ -68,16 +68,17 @@ def timeline(
                 name=labels[owner],
                 legendgroup=str(owner),
                 showlegend=row == 1,
-                marker=_fill(colour, palette, owner),
-                customdata=[shown(value) for value in rows[measure]],
+                marker=fill(colour, palette, owner),
+                customdata=[write(value) for value in rows[measure]],
                 hovertemplate=f"{labels[owner]}: %{{customdata}}<extra></extra>",
                 row=row,
                 col=1,
             )
     figure.update_layout(barmode="stack", hovermode="x unified", height=height, **layout(top=58))
     figure.update_xaxes(showgrid=False, title=None)
-    figure.update_yaxes(title="Spend", rangemode="tozero", nticks=5, **_USD_AXIS, row=1, col=1)
-    figure.update_yaxes(title="Context tokens", rangemode="tozero", nticks=5, **_TOKEN_AXIS, row=2, col=1)
+    for row, measure in enumerate(shown, start=1):
+        title, axis = ("Spend", USD_AXIS) if measure == "cost_usd" else ("Context tokens", TOKEN_AXIS)
+        figure.update_yaxes(title=title, rangemode="tozero", nticks=5, **axis, row=row, col=1)
     return figure
 
 
@@ -93,7 +94,7 @@ def pareto(frame: pd.DataFrame, palette: Palette, *, measure: Measure, whole: fl
     values = [*(float(sums[tool]) for tool in shown), *([float(sums[rest].sum())] if rest else [])]
     positions = list(range(len(rows)))
     names = [f"{len(rest)} other tools" if tool is OTHER_TOOLS else formats.figure_text(str(tool), 26) for tool in rows]
-    write = formats.usd if measure == "cost_usd" else _tokens
+    write = formats.usd if measure == "cost_usd" else tokens
     figure = go.Figure()
     for part in TOOL_PARTS:
         of_part = frame[frame["part"] == part].groupby("tool")[measure].sum()
@@ -108,7 +109,7 @@ def pareto(frame: pd.DataFrame, palette: Palette, *, measure: Measure, whole: fl
             x=lengths,
             orientation="h",
             name=PART_LABELS[part],
-            marker=_fill(palette.parts[part], palette, part),
+            marker=fill(palette.parts[part], palette, part),
             customdata=[[name, write(length)] for name, length in zip(names, lengths, strict=True)],
             hovertemplate=f"<b>%{{customdata[0]}}</b><br>{PART_LABELS[part]}: %{{customdata[1]}}<extra></extra>",
         )
@@ -129,7 +130,7 @@ def pareto(frame: pd.DataFrame, palette: Palette, *, measure: Measure, whole: fl
         hovertemplate="%{customdata[1]} largest together: %{customdata[0]}<extra></extra>",
         cliponaxis=False,
     )
-    axis = _USD_AXIS if measure == "cost_usd" else _TOKEN_AXIS
+    axis = USD_AXIS if measure == "cost_usd" else TOKEN_AXIS
     figure.update_layout(
         barmode="stack",
         bargap=0.32,
@@ -152,7 +153,7 @@ def anatomy(frame: pd.DataFrame, palette: Palette, *, measure: Measure) -> go.Fi
     """
     sums = frame.groupby("part")[measure].sum()
     whole = float(sums.sum())
-    write = formats.usd if measure == "cost_usd" else _tokens
+    write = formats.usd if measure == "cost_usd" else tokens
     names: list[str] = []
     values: list[float] = []
     texts: list[str] = []
@@ -213,7 +214,7 @@ def distribution(
     marks: dict[str, float],
 ) -> go.Figure:
     """How often which size occurs, on a logarithmic axis: first series filled, others outlined; `marks` as lines."""
-    write = formats.duration if unit == "duration" else _tokens
+    write = formats.duration if unit == "duration" else tokens
     edges = _log_edges([value for values in series.values() for value in values])
     figure = go.Figure()
     for index, (name, values) in enumerate(series.items()):
@@ -271,106 +272,6 @@ def distribution(
     return figure
 
 
-def context_by_turn(
-    frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable], *, breaks: Mapping[Hashable, str] | None = None
-) -> go.Figure:
-    """The prompt of each request in its order (definitions below, then system, then messages), in tokens.
-
-    `frame`: request_id, part, rate, tokens; `turns`: the request ids in the order of time; `breaks`: what to say of
-    those that are marked.
-    """
-    prompt = frame[~frame["rate"].isin(["output", "fee"])]
-    order = ("definition", "overhead", "system", "user", "assistant", "thinking", "compaction", "carry", "result",
-             "call", "compression", "unattributed")  # fmt: skip
-    figure = _by_turn(prompt, palette, turns, column="part", keys=order, value="tokens", title="Prompt tokens")
-    return _mark(figure, palette, prompt.groupby("request_id")["tokens"].sum(), turns, breaks or {})
-
-
-def cost_by_turn(
-    frame: pd.DataFrame, palette: Palette, turns: Sequence[Hashable], *, breaks: Mapping[Hashable, str] | None = None
-) -> go.Figure:
-    """What each request cost, by rate; as `context_by_turn`. `frame`: request_id, part, rate, cost_usd."""
-    figure = _by_turn(frame, palette, turns, column="rate", keys=RATES, value="cost_usd", title="Cost")
-    return _mark(figure, palette, frame.groupby("request_id")["cost_usd"].sum(), turns, breaks or {})
-
-
-def _mark(
-    figure: go.Figure,
-    palette: Palette,
-    heights: pd.Series[Any],
-    turns: Sequence[Hashable],
-    breaks: Mapping[Hashable, str],
-) -> go.Figure:
-    """Points a triangle at the bars of some requests."""
-    if not breaks:
-        return figure
-    heights = heights.astype(float)
-    marked = [(number, turn) for number, turn in enumerate(turns, start=1) if turn in breaks]
-    figure.add_scatter(
-        x=[number for number, _ in marked],
-        y=[float(heights.get(turn, 0.0)) + 0.04 * float(heights.max()) for _, turn in marked],
-        mode="markers",
-        name="Cache break",
-        marker={"symbol": "triangle-down", "size": 11, "color": palette.error},
-        customdata=[breaks[turn] for _, turn in marked],
-        hovertemplate="<b>Cache break</b>: %{customdata}<extra></extra>",
-        cliponaxis=False,
-    )
-    return figure
-
-
-def _by_turn(
-    frame: pd.DataFrame,
-    palette: Palette,
-    turns: Sequence[Hashable],
-    *,
-    column: str,
-    keys: Sequence[str],
-    value: str,
-    title: str,
-) -> go.Figure:
-    labels = PART_LABELS if column == "part" else RATE_LABELS
-    colours = palette.parts if column == "part" else palette.rates
-    write = formats.usd if value == "cost_usd" else _tokens
-    numbers = list(range(1, len(turns) + 1))
-    figure = go.Figure()
-    sums = frame.groupby([column, "request_id"])[value].sum()
-    present = set(sums.index.get_level_values(0))
-    for key in keys:
-        if key not in present:
-            continue
-        heights = sums[key].reindex(list(turns)).fillna(0).astype(float)
-        if not heights.any():
-            continue
-        figure.add_bar(
-            x=numbers,
-            y=heights,
-            name=labels[key],
-            marker=_fill(colours[key], palette, key),
-            customdata=[write(height) for height in heights],
-            hovertemplate=f"{labels[key]}: %{{customdata}}<extra></extra>",
-        )
-    axis = _USD_AXIS if value == "cost_usd" else _TOKEN_AXIS
-    figure.update_layout(
-        barmode="stack",
-        bargap=0.18 if len(turns) < 80 else 0,
-        hovermode="x unified",
-        height=320,
-        xaxis={
-            "title": "Request", "showgrid": False, "tickformat": "d", "tickangle": 0, "tick0": 1,
-            "range": [0.4, max(len(turns), 6) + 0.6], "dtick": _step(len(turns)),
-        },
-        yaxis={"title": title, "nticks": 6, "rangemode": "tozero", **axis},
-        **layout(top=54),
-    )  # fmt: skip
-    return figure
-
-
-def _step(turns: int) -> int:
-    """How many requests lie between two labels."""
-    return next((step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500) if turns / step <= 16), 1000)
-
-
 def _by_part(frame: pd.DataFrame, palette: Palette) -> tuple[pd.DataFrame, dict[str, str], dict[str, str]]:
     stacked = frame.assign(owner=frame["part"])
     present = set(stacked.loc[(stacked["cost_usd"].fillna(0) != 0) | (stacked["context_tokens"] != 0), "part"])
@@ -398,7 +299,7 @@ def _by_tool(frame: pd.DataFrame, palette: Palette) -> tuple[pd.DataFrame, dict[
     return stacked, colours, labels
 
 
-def _fill(colour: str, palette: Palette, owner: str) -> dict[str, Any]:
+def fill(colour: str, palette: Palette, owner: str) -> dict[str, Any]:
     """A bar's look: a hairline of background between neighbours, and hatching for what is not explained."""
     fill: dict[str, Any] = {"color": colour, "line": {"color": palette.background, "width": 0.6}}
     if owner == "unattributed":
@@ -432,7 +333,8 @@ def layout(*, top: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tokens(value: float | None) -> str:
+def tokens(value: float | None) -> str:
+    """A number of tokens as charts show it."""
     return formats.count(value)
 
 

@@ -35,19 +35,18 @@ def section(title: str, note: str = "") -> None:
 
 
 def stop_without_data() -> None:
-    """Say how to get data, and end the page, where the store or the selection has no request."""
+    """Say how to get data, and end the page, where the store or the selection has no request and no call."""
     extent = data.extent()
-    if int(extent["requests"]):
+    if int(extent["requests"]) or int(extent["calls"]):
         totals = data.ask("totals", selection.current()).iloc[0]
         if int(totals["requests"]) or int(totals["calls"]):
             return
-        st.info("No model request matches these filters.")
-        st.button("Reset the filters", on_click=selection.clear)
+        st.info("No model request or tool call matches these filters.")
         st.stop()
     st.markdown("### No data yet")
     spans = int(extent["spans"])
     if spans:
-        st.markdown(f"{formats.plural(spans, 'span')} received, none of them a model request.")
+        st.markdown(f"{formats.plural(spans, 'span')} received, none of them a model request or a tool call.")
     st.markdown("Look around with the sample traces, or load OTLP files that you have:")
     st.code("toolspend demo\ntoolspend ingest PATH", language="bash")
     st.markdown("To see your own agent, add one line to it and run it while this page is open:")
@@ -58,7 +57,8 @@ def stop_without_data() -> None:
 def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
     """Say what is not known about the selection's bill; nothing where everything is."""
     requests = int(totals["requests"])
-    unknown, unpriced = requests - int(totals["known_requests"]), int(totals["unpriced_requests"])
+    unclear, unpriced = int(totals["unclear_requests"]), int(totals["unpriced_requests"])
+    unknown = requests - int(totals["known_requests"]) - unclear
     lines = []
     if unpriced:
         models = markdown(str(totals["unpriced_models"]))
@@ -68,6 +68,12 @@ def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
     if unknown:
         unsaid = f"{formats.plural(unknown, 'request')} ended **before all of the usage was known**"
         lines.append(f"{unsaid}: only what is known is counted.")
+    if unclear:
+        come = "comes" if unclear == 1 else "come"
+        unread = (
+            f"{formats.plural(unclear, 'request')} {come} from libraries of which it is **not known what they count**"
+        )
+        lines.append(f"{unread} as input: only what is known is counted.")
     whole = float(bases["tokens"].sum())
     if whole and (shares := _basis_shares(bases, whole)):
         lines.append(f"Tokens by basis of attribution: {shares}.")
@@ -116,14 +122,60 @@ def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
         placeholder="unknown",
         row_height=32,
         column_config={
-            "Session": st.column_config.TextColumn(pinned=True),
+            "Session": st.column_config.TextColumn(pinned=True, width=150),
             "Cost": cost_column(shown["Cost"]),
-            "Context": st.column_config.NumberColumn(format="compact", help="Prompt tokens of all its requests"),
+            **{name: st.column_config.NumberColumn(width=70) for name in ("Requests", "Calls", "Errors")},
+            "Context": st.column_config.NumberColumn(format="compact", width=70, help="Prompt tokens"),
             "Cached": st.column_config.NumberColumn(
-                format="percent", step=0.01, help="Share of the context read from the cache"
+                format="percent", step=0.01, width=70, help="Share of the context read from the cache"
             ),
-            "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
+            "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", width=105, help="UTC"),
         },
+    )
+    _open_clicked_session(event, sessions["session_id"])
+
+
+def calls_table(tools: pd.DataFrame, *, key: str) -> None:
+    """Tools by their calls, where nothing is known of what they cost."""
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Tool": tools["tool"],
+                "Calls": tools["calls"],
+                "Failed": tools["errors"],
+                "p50": tools["p50_ms"].map(formats.duration),
+                "p95": tools["p95_ms"].map(formats.duration),
+                "Sessions": tools["sessions"],
+            }
+        ),
+        hide_index=True,
+        key=key,
+        row_height=32,
+        column_config={
+            "p50": st.column_config.TextColumn(alignment="right", help="Median time of calls that did not fail"),
+            "p95": st.column_config.TextColumn(alignment="right", help="95th percentile of calls that did not fail"),
+        },
+    )
+
+
+def sessions_of_calls_table(sessions: pd.DataFrame, *, key: str) -> None:
+    """Sessions by their tool calls, the latest first; a click on a row opens the session."""
+    event = st.dataframe(
+        pd.DataFrame(
+            {
+                "Session": sessions["session_id"],
+                "Calls": sessions["calls"],
+                "Failed": sessions["errors"],
+                "Tools": sessions["tools"],
+                "Started": sessions["started_at"],
+            }
+        ),
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-row",
+        row_height=32,
+        column_config={"Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC")},
     )
     _open_clicked_session(event, sessions["session_id"])
 
@@ -173,9 +225,9 @@ def cost_column(costs: pd.Series[Any]) -> Any:
     largest = formats.number(costs.max()) or 0.0
     form = f"$%.{2 if largest >= 1 else 4}f"
     if costs.isna().any():
-        return st.column_config.NumberColumn("Cost", format=form)
+        return st.column_config.NumberColumn("Cost", format=form, width=90)
     return st.column_config.ProgressColumn(
-        "Cost", format=form, min_value=0.0, max_value=largest or 1.0, color="primary"
+        "Cost", format=form, width=110, min_value=0.0, max_value=largest or 1.0, color="primary"
     )
 
 

@@ -36,7 +36,7 @@ def revision() -> Revision:
 
 
 def extent() -> pd.Series[Any]:
-    """How much the store holds, from when to when: spans, requests, first_at, last_at, loaded_at."""
+    """How much the store holds, from when to when: spans, requests, calls, first_at, last_at, loaded_at."""
     return ask("extent").iloc[0]
 
 
@@ -55,7 +55,8 @@ def audit(filters: Filters) -> tool_audit.Audit:
 def bucket_s(filters: Filters) -> int:
     """How long a bucket of a chart over time is, in seconds, so that at most `MAX_BUCKETS` cover the selection."""
     totals = ask("totals", filters).iloc[0]
-    first, last = totals["first_at"], totals["last_at"]
+    first = pd.Series([totals["first_at"], totals["first_call_at"]]).min()
+    last = pd.Series([totals["last_at"], totals["last_call_at"]]).max()
     if pd.isna(first) or pd.isna(last):
         return _BUCKETS_S[0]
     return _bucket_s((last - first).total_seconds())

@@ -167,6 +167,8 @@ class ToolCall(msgspec.Struct):
     raw_result_chars: int | None = None
     has_side_effects: bool | None = None
     is_on_critical_path: bool | None = None
+    user_id: str | None = None
+    tags: list[str] | None = None
 
 
 class ToolBatch(msgspec.Struct):

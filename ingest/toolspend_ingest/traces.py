@@ -158,6 +158,7 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
             rows.evidence[request.request_id] = normalised.evidence
     if normalised.tool_call is not None:
         normalised.tool_call.session_id = session_id
+        normalised.tool_call.user_id, normalised.tool_call.tags = tree.user_id(span), tree.tags(span)
         if normalised.tool_call.batch_id is None:
             above = (said.get(each.span_id, _NOTHING).batch for each in tree.ancestors(span))
             normalised.tool_call.batch_id = next((batch.batch_id for batch in above if batch is not None), None)

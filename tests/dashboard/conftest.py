@@ -10,8 +10,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import synthetic_store
+from otlp_requests import Made, protobuf
 from toolspend_dashboard import state
 from toolspend_ingest import Store, ingest
+from toolspend_ingest.decode import decode
 
 APP = Path(__file__).resolve().parents[2] / "dashboard" / "toolspend_dashboard" / "app.py"
 SAMPLES = Path(__file__).resolve().parents[2] / "sample_traces"
@@ -40,6 +42,26 @@ def unpriced_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store in which no request has a price."""
     with Store.open(tmp_path_factory.mktemp("unpriced") / "toolspend.duckdb") as store:
         ingest(store, [SAMPLES / "unknown_model.jsonl"])
+        yield store
+
+
+@pytest.fixture(scope="session")
+def calls_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with five tool calls of two sessions over five days, one failed, and no model request."""
+    spans = [
+        Made(
+            1 + number // 3,
+            1 + number,
+            "execute_tool search",
+            {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search" if number else "fetch",
+             "gen_ai.tool.call.id": f"c{number}", "user.id": "u-17", "toolspend.session.tags": ["eval"]},
+            at_s=number * 86_400,
+            status="error" if number == 4 else "ok",
+        )
+        for number in range(5)
+    ]  # fmt: skip
+    with Store.open(tmp_path_factory.mktemp("calls") / "toolspend.duckdb") as store:
+        store.append(decode(protobuf(spans), "protobuf").spans, "test", "test", None)
         yield store
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolspend_dashboard import charts, charts_health, theme
+from toolspend_dashboard import charts, charts_health, charts_turns, theme
 from toolspend_dashboard.theme import DARK, LIGHT, Palette
 from toolspend_dashboard.waterfall import waterfall
 
@@ -141,7 +141,7 @@ def test_turns_keep_requests_without_usage_as_gaps() -> None:
     frame = pd.DataFrame(
         {"request_id": ["a", "c"], "part": "system", "rate": "input", "tokens": [10, 20], "cost_usd": [0.1, 0.2]}
     )
-    figure = charts.context_by_turn(frame, LIGHT, ["a", "b", "c"])
+    figure = charts_turns.context_by_turn(frame, LIGHT, ["a", "b", "c"])
     assert [list(bar.y) for bar in figure.data] == [[10, 0, 20]]
 
 
@@ -150,7 +150,7 @@ def test_cache_breaks_are_marked_above_their_requests() -> None:
     frame = pd.DataFrame(
         {"request_id": ["a", "b"], "part": "system", "rate": "input", "tokens": [10, 20], "cost_usd": [0.1, 0.2]}
     )
-    for chart in (charts.context_by_turn, charts.cost_by_turn):
+    for chart in (charts_turns.context_by_turn, charts_turns.cost_by_turn):
         marks = [
             trace for trace in chart(frame, LIGHT, ["a", "b"], breaks={"b": "Expired"}).data if trace.type == "scatter"
         ]

@@ -120,7 +120,7 @@ def test_a_filter_goes_into_the_url_and_stays_on_other_pages(page: Page, sample_
 def test_a_selection_without_requests_says_so(page: Page, sample_store: Store) -> None:
     """An old range has nothing in it; that is no error and no wall of zeros."""
     app = healthy(page(sample_store, time="dates", dates="2020-01-01..2020-01-02"))
-    assert "No model request matches these filters" in said(app)
+    assert "No model request or tool call matches these filters" in said(app)
     assert not app.metric
 
 
@@ -238,7 +238,9 @@ def test_a_session_without_a_price_is_unknown_and_not_free(page: Page, sample_st
 
 def test_a_session_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:
     """An old link names a session that the store does not have."""
-    assert "No model request matches these filters" in said(healthy(page(sample_store, "session", session="gone")))
+    assert "No model request or tool call matches these filters" in said(
+        healthy(page(sample_store, "session", session="gone"))
+    )
 
 
 def test_cache_breaks_are_listed_with_what_to_do(page: Page, tmp_path: Path) -> None:

@@ -50,14 +50,16 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
 
 
 def _totals(row: pd.Series[Any]) -> dict[str, Any]:
-    whole = ("sessions", "requests", "failed_requests", "calls", "failed_calls", "called_tools")
+    at = ("first_at", "last_at") if row["requests"] else ("first_call_at", "last_call_at")
+    whole = ("requests", "failed_requests", "calls", "failed_calls", "called_tools")
     tokens = ("input_tokens", "cache_read_tokens", "output_tokens")
     return {
+        "sessions": int(row["sessions"] or row["sessions_with_calls"]),
         **{name: int(row[name]) for name in whole},
         **{name: _whole(row[name]) for name in tokens},
         "cost_usd": number(row["cost_usd"]),
-        "first_at": _time(row["first_at"]),
-        "last_at": _time(row["last_at"]),
+        "first_at": _time(row[at[0]]),
+        "last_at": _time(row[at[1]]),
     }
 
 
@@ -82,7 +84,8 @@ def _tools(ledger: pd.DataFrame, tools: pd.DataFrame) -> list[dict[str, Any]]:
         rows, called = bill.get(tool), calls.get(tool)
         parts = {part: _sum(rows.loc[rows["part"] == part, "cost_usd"]) for part in PARTS} if rows is not None else {}
         cost = _sum(rows["cost_usd"]) if rows is not None else None
-        context = int(rows["context_tokens"].sum()) if rows is not None else 0
+        # Where no bill is known at all, nothing says what a tool takes of it.
+        context = int(rows["context_tokens"].sum()) if rows is not None else None if ledger.empty else 0
         entries.append(
             {
                 "tool": tool,
@@ -90,13 +93,15 @@ def _tools(ledger: pd.DataFrame, tools: pd.DataFrame) -> list[dict[str, Any]]:
                 "errors": int(called["errors"]) if called is not None else 0,
                 "p50_ms": number(called["p50_ms"]) if called is not None else None,
                 "context_tokens": context,
-                "context_share": context / whole_context if whole_context else None,
+                "context_share": context / whole_context if context is not None and whole_context else None,
                 "cost_usd": cost,
                 "cost_share": cost / whole_cost if cost is not None and whole_cost else None,
                 "parts_usd": parts,
             }
         )
-    return sorted(entries, key=lambda entry: (-(entry["cost_usd"] or 0.0), -entry["context_tokens"], entry["tool"]))
+    return sorted(
+        entries, key=lambda entry: (-(entry["cost_usd"] or 0.0), -(entry["context_tokens"] or 0), entry["tool"])
+    )
 
 
 def _others(ledger: pd.DataFrame) -> list[dict[str, Any]]:

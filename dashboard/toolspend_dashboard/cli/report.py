@@ -108,25 +108,33 @@ def _print(content: dict[str, Any], top: int) -> None:
 def _totals(totals: dict[str, Any]) -> Iterable[str]:
     from toolspend_dashboard import formats
 
+    when = f"{totals['first_at']} to {totals['last_at']} UTC"
+    failed = (
+        f"{formats.plural(totals['calls'], 'call')} of {formats.plural(totals['called_tools'], 'tool')}, "
+        f"{formats.count(totals['failed_calls'])} failed"
+    )
+    if not totals["requests"]:
+        yield f"Spend    unknown: there are tool calls and no model request, {when}"
+        yield f"Calls    {failed}, in {formats.plural(totals['sessions'], 'session')}"
+        return
     yield (
         f"Spend    {formats.usd(totals['cost_usd'])} in {formats.plural(totals['requests'], 'request')} of "
-        f"{formats.plural(totals['sessions'], 'session')}, {totals['first_at']} to {totals['last_at']} UTC"
+        f"{formats.plural(totals['sessions'], 'session')}, {when}"
     )
     cached = _share(totals["cache_read_tokens"], totals["input_tokens"])
     yield (
         f"Tokens   {formats.count(totals['input_tokens'])} of context ({formats.percent(cached)} read from cache), "
         f"{formats.count(totals['output_tokens'])} of output"
     )
-    yield (
-        f"Calls    {formats.plural(totals['calls'], 'call')} of {formats.plural(totals['called_tools'], 'tool')}, "
-        f"{formats.count(totals['failed_calls'])} failed"
-    )
+    yield f"Calls    {failed}"
 
 
 def _coverage(coverage: dict[str, Any]) -> Iterable[str]:
     from toolspend_dashboard import formats
 
     requests = coverage["requests"]
+    if not requests:
+        return
     unpriced = f" (no price for {', '.join(coverage['unpriced_models'])})" if coverage["unpriced_models"] else ""
     yield (
         f"Covered  usage known for {formats.percent(_share(coverage['usage_known'], requests))} of requests, "

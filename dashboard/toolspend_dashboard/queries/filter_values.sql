@@ -8,6 +8,10 @@ with candidates as (
     union all
     select 'tool' as field, tool as value, cost_usd, started_at from context_ledger
     union all
+    select 'service' as field, service as value, null as cost_usd, started_at from tool_calls
+    union all
+    select 'session' as field, session_id as value, null as cost_usd, started_at from tool_calls
+    union all
     select 'tool' as field, tool as value, null as cost_usd, started_at from tool_calls
 ),
 

@@ -5,6 +5,9 @@ with requests as (
         count(distinct session_id) as sessions,
         count(*) filter (where is_usage_known) as known_requests,
         count(*) filter (where is_usage_known and cost_usd is null) as unpriced_requests,
+        count(*) filter (
+            where not is_usage_known and status <> 'error' and output_tokens is not null and input_tokens is null
+        ) as unclear_requests,
         count(*) filter (where status = 'error') as failed_requests,
         sum(cost_usd) as cost_usd,
         cast(sum(input_tokens) as bigint) as input_tokens,
@@ -29,6 +32,7 @@ calls as (
         count(*) as calls,
         count(*) filter (where status = 'error') as failed_calls,
         count(distinct tool) as called_tools,
+        count(distinct session_id) as sessions_with_calls,
         min(started_at) as first_call_at,
         max(started_at) as last_call_at
     from tool_calls

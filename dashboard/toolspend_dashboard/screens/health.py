@@ -68,7 +68,7 @@ def _coverage() -> tuple[str, str]:
 
 def came_in() -> None:
     """What came over time on the left, by which way on the right."""
-    left, right = st.columns([3, 2], gap="medium")
+    left, right = st.columns(2, gap="medium")
     since = data.now() - pd.Timedelta(days=SHOWN_DAYS)
     with left, st.container(border=True, height="stretch"):
         bucket_s = data.bucket_of(data.ask("arrivals", bucket_s=60, since=since)["bucket_at"])
@@ -124,9 +124,8 @@ def over_the_network() -> None:
 
 
 def refused_and_senders() -> None:
-    """What could not be read and why on the left, who sends on the right."""
-    left, right = st.columns([3, 2], gap="medium")
-    with left, st.container(border=True, height="stretch"):
+    """What could not be read and why, which takes the whole width; below, who sends."""
+    with st.container(border=True):
         losses = data.ask("losses")
         section("Refused and dropped", "The latest reasons. What is kept aside can be read again.")
         table(
@@ -141,7 +140,7 @@ def refused_and_senders() -> None:
             nothing="Nothing was refused or dropped.",
         )
         retry()
-    with right, st.container(border=True, height="stretch"):
+    with st.container(border=True):
         section("Who sends", "Services and the libraries that made their spans.")
         emitters = data.ask("emitters")
         table(
@@ -177,7 +176,7 @@ def storage() -> None:
     """What the file takes."""
     found, status = data.ask("storage").iloc[0], state.status()
     free = f", {formats.size(found['free_bytes'])} of it free to be used again" if found["free_bytes"] else ""
-    lines = [f"The store's file takes {formats.size(found['file_bytes'])}{free}."]
+    lines = [f"The store takes {formats.size(health.storage_bytes(status, found))} on disk{free}."]
     if status is not None and status["disk_free_bytes"] is not None:
         lines.append(f"Its disk has {formats.size(status['disk_free_bytes'])} left.")
     if not pd.isna(found["first_at"]):
@@ -196,13 +195,15 @@ def table(columns: dict[str, Any], *, key: str, nothing: str) -> None:
         st.markdown(f":gray[{nothing}]")
         return
     config: dict[str, Any] = {
-        name: st.column_config.NumberColumn(format="compact", width="small")
+        name: st.column_config.NumberColumn(format="compact", width=75)
         for name in frame.columns
         if pd.api.types.is_numeric_dtype(frame[name])
     }
     for name in ("Last", "Latest span"):
-        config[name] = st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC", width="small")
-    config["Why"] = st.column_config.TextColumn(width="large")
+        config[name] = st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC", width=110)
+    config["Way"] = st.column_config.TextColumn(width=125)
+    config["Source"] = st.column_config.TextColumn(width=200)
+    config["Why"] = st.column_config.TextColumn(width=680)
     st.dataframe(frame, hide_index=True, key=key, placeholder="unknown", row_height=32, column_config=config)
 
 

@@ -25,7 +25,7 @@ bases = data.ask("bases", filters)
 
 def over_time(frame: pd.DataFrame, measure: str) -> list[float] | None:
     """A sparkline's values, one a bucket, 0 where nothing happened; None where there is nothing to draw."""
-    if frame.empty:
+    if frame[measure].isna().all():
         return None
     sums = frame.groupby("bucket_at")[measure].sum()
     buckets = pd.date_range(sums.index.min(), sums.index.max(), freq=pd.Timedelta(seconds=bucket_s))
@@ -155,7 +155,7 @@ def pareto(title: str, whole: str, measure: charts.Measure, of_tools: pd.DataFra
 
 def bill_and_sessions() -> None:
     """The bill by part on the left, the most expensive sessions on the right."""
-    left, right = st.columns([1, 1], gap="medium")
+    left, right = st.columns([2, 3], gap="medium")
     measure: charts.Measure = "cost_usd" if formats.number(totals["cost_usd"]) else "context_tokens"
     with left, st.container(border=True, height="stretch"):
         whole = (
@@ -190,6 +190,19 @@ def lost_caches() -> None:
         components.breaks_table(breaks, key="cache_breaks")
 
 
+def calls_alone() -> None:
+    """What ran, where no model request says what it cost."""
+    left, right = st.columns(2, gap="medium")
+    with left, st.container(border=True, height="stretch"):
+        section("Tools by calls", "No model request is in this selection: what the calls cost is unknown.")
+        components.calls_table(tools, key="calls_alone")
+    with right, st.container(border=True, height="stretch"):
+        section("Sessions", "The latest first. Click a row to open the session.")
+        components.sessions_of_calls_table(
+            data.ask("sessions_of_calls", filters, max_rows=MAX_SESSIONS), key="sessions_of_calls"
+        )
+
+
 sentence = findings.headline(ledger, tools)
 if sentence:
     st.markdown(f"### {markdown(sentence)}")
@@ -199,7 +212,10 @@ components.coverage(totals, bases)
 uncached = data.ask("uncached", filters).iloc[0]
 compressions = data.ask("compressions", filters)
 breaks = data.ask("cache_breaks", filters)
-over_time_and_actions()
-paretos()
-bill_and_sessions()
-lost_caches()
+if int(totals["requests"]):
+    over_time_and_actions()
+    paretos()
+    bill_and_sessions()
+    lost_caches()
+else:
+    calls_alone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import causes, charts, components, data, formats, selection
+from toolspend_dashboard import causes, charts, charts_turns, components, data, formats, selection
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, markdown
 from toolspend_dashboard.queries import Filters, records
@@ -26,8 +26,14 @@ def pick() -> str:
         return filters.session
     sessions = data.ask("sessions", filters, max_rows=MAX_SESSIONS)
     if sessions.empty:
-        st.info("No session of the selection has a model request.")
-        st.stop()
+        sessions = data.ask("sessions_of_calls", filters, max_rows=MAX_SESSIONS)
+        session = str(sessions["session_id"].iloc[0])
+        st.markdown(
+            f"### {code(session)} :gray[:small[the latest session of the selection; pick another above or here]]"
+        )
+        with st.expander("Latest sessions"):
+            components.sessions_of_calls_table(sessions, key="pick_session_of_calls")
+        return session
     session = str(sessions["session_id"].iloc[0])
     st.markdown(
         f"### {code(session)} :gray[:small[the most expensive session of the selection; pick another above or here]]"
@@ -86,13 +92,15 @@ def by_turn(ledger: pd.DataFrame, requests: pd.DataFrame, breaks: pd.DataFrame) 
             "Context, request by request", note if has_cost else f"{note} Its cost is unknown: the model has no price."
         )
         components.chart(
-            charts.context_by_turn(ledger, palette, turns, breaks=marks), key="context_by_turn", alt="Context by owner"
+            charts_turns.context_by_turn(ledger, palette, turns, breaks=marks),
+            key="context_by_turn",
+            alt="Context by owner",
         )
     if has_cost:
         with right, st.container(border=True, height="stretch"):
             section("Cost, request by request", f"By the rate that the tokens were billed at.{gap}")
             components.chart(
-                charts.cost_by_turn(ledger, palette, turns, breaks=marks), key="cost_by_turn", alt="Cost by rate"
+                charts_turns.cost_by_turn(ledger, palette, turns, breaks=marks), key="cost_by_turn", alt="Cost by rate"
             )
 
 
@@ -164,7 +172,8 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
     left, right = st.columns([2, 3], gap="medium")
     with left, st.container(border=True, height="stretch"):
         has_cost = bool(float(ledger["cost_usd"].sum()))
-        section("Where the bill goes" if has_cost else "Where the context goes", "" if has_cost else "In tokens.")
+        note = "Nothing is known of it." if ledger.empty else "" if has_cost else "In tokens."
+        section("Where the bill goes" if has_cost else "Where the context goes", note)
         if not ledger.empty:
             prompt = ledger.assign(context_tokens=ledger["tokens"].where(~ledger["rate"].isin(["output", "fee"]), 0))
             components.chart(
@@ -177,6 +186,9 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
             "Most expensive calls",
             "A call costs what the model wrote, its result, and every time both were sent again.",
         )
+        if calls.empty:
+            st.markdown(":gray[No tool was called.]")
+            return
         top = calls.sort_values("cost_usd", ascending=False, na_position="last", kind="stable").head(MAX_CALLS)
         number = {str(request): index for index, request in enumerate(requests["request_id"], start=1)}
         st.dataframe(
@@ -226,6 +238,8 @@ breaks = data.ask("session_breaks", session=session_id)
 summary = data.ask("sessions", Filters(session=session_id), max_rows=1)
 if summary.empty:
     st.info("This session has tool calls and no model request: what they cost is unknown.")
+    of_calls = data.ask("tools", Filters(session=session_id))
+    components.calls_table(of_calls, key="calls_of_session")
 else:
     facts(summary.iloc[0], requests, calls)
     by_turn(ledger, requests, breaks)

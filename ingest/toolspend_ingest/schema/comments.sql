@@ -98,6 +98,8 @@ comment on column tool_calls.result_tokens is 'Tokens of the tool_result block a
 comment on column tool_calls.raw_result_tokens is 'Tokens that the result would have had uncompressed.';
 comment on column tool_calls.times_sent is 'How many requests carried the result.';
 comment on column tool_calls.cost_usd is 'Call, result and carry in US dollars; null where not priced.';
+comment on column tool_calls.user_id is 'Whom the work was for; null without a span.';
+comment on column tool_calls.tags is 'Tags given to the session; null without a span.';
 comment on column tool_calls.has_side_effects is 'What the author declared.';
 comment on column tool_calls.is_on_critical_path is 'Whether its batch waited for it last; true for a call that ran alone.';
 

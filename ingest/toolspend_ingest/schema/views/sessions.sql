@@ -21,8 +21,8 @@ with work as (
     select
         session_id,
         service,
-        null as user_id,
-        null as tags,
+        user_id,
+        tags,
         started_at,
         started_at + to_milliseconds(coalesce(duration_ms, 0)) as ended_at,
         0 as requests,
