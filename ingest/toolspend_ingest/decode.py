@@ -140,6 +140,8 @@ def _document(payload: bytes, where: str) -> Decoded:
         return _damaged(text, where, f"not valid JSON: {error.msg} at character {error.pos}")
     except (RecursionError, ValueError) as error:
         return _damaged(text, where, f"not usable JSON: {error}")
+    if document == []:
+        return Decoded(refused=[Refusal(where, _NOT_OTLP)])
     requests = document if isinstance(document, list) else [document]
     for index, request in enumerate(requests):
         place = where if not isinstance(document, list) else f"{where} item {index}".strip()

@@ -46,6 +46,8 @@ class Summary:
     """What became of every source, in the order they were read."""
 
     sources: list[SourceSummary] = field(default_factory=list)
+    passed_over: int = 0
+    """Files of the folders that are not read, by their names."""
 
     @property
     def spans(self) -> int:
@@ -96,13 +98,16 @@ def ingest(
     cannot be read within a source is refused and counted, never raised.
     """
     sources: list[Source] = []
+    passed_over = 0
     if paths is None:
         sources.extend(spool_files(_home.spool_dir(), Aside(), chunk_spans))
     else:
         for path in paths:
-            sources.extend(otlp_files(path, _never if again else store.has_read))
+            found, others = otlp_files(path, _never if again else store.has_read)
+            sources.extend(found)
+            passed_over += others
     total, done = sum(source.size for source in sources), 0
-    summary, waiting = Summary(), _Waiting(store, chunk_spans, is_derived_later)
+    summary, waiting = Summary(passed_over=passed_over), _Waiting(store, chunk_spans, is_derived_later)
     for source in sources:
         size = source.size
 

@@ -72,7 +72,7 @@ def test_every_command_explains_itself(home: Path, name: str) -> None:
     shown = served.run_here(home, name, "--help")
     assert shown.returncode == 0
     assert "--verbose" in shown.stdout
-    assert "--db" in shown.stdout or name == "demo"
+    assert "--db" in shown.stdout
     assert not home.exists()
 
 

@@ -109,3 +109,24 @@ def test_an_extra_that_lacks_a_package_names_the_install_line(tmp_path: Path, na
     )
     assert done.returncode == 1
     assert "pip install 'toolspend[dashboard]'" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_files_that_are_not_read_are_counted(tmp_path: Path) -> None:
+    """A folder with other files says how many, whether or not there is one to load."""
+    home, folder = tmp_path / "home", tmp_path / "traces"
+    folder.mkdir()
+    for name in ("notes.txt", "picture.png"):
+        (folder / name).write_text("x", encoding="utf-8")
+    assert "2 files skipped" in served.run_here(home, "ingest", folder).stdout
+    (folder / "traces.jsonl").write_text(otlp_requests.json_text(agent_spans()) + "\n", encoding="utf-8")
+    done = served.run_here(home, "ingest", folder)
+    assert done.stdout.startswith("1 source: 10 loaded") and "2 files of other kinds skipped" in done.stdout
+    assert done.returncode == 0
+
+
+def test_the_demo_never_removes_a_store_that_was_named(tmp_path: Path) -> None:
+    """Its store is made anew each time, but not in place of somebody's."""
+    own = tmp_path / "own.duckdb"
+    own.write_bytes(b"mine")
+    assert "nothing is yet" in one_line(served.run_here(tmp_path / "home", "demo", "--db", own))
+    assert own.read_bytes() == b"mine"

@@ -160,6 +160,7 @@ def test_messages_in_log_records_are_evidence_of_their_span(server: Server) -> N
     [
         (b"\xff\xff\xff", {}, 400, ""),
         (b"{", {"content-type": "application/json"}, 400, "not valid JSON"),
+        (b"[]", {"content-type": "application/json"}, 400, "no resourceSpans"),
         (b'{"a": 1}', {"content-type": "application/json"}, 400, "no resourceSpans"),
         (b"not gzip", {"content-encoding": "gzip"}, 400, "damaged"),
         (gzip.compress(b"x" * 1000, mtime=0)[:-10], {"content-encoding": "gzip"}, 400, "ends too early"),

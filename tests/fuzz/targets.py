@@ -63,7 +63,7 @@ def file(data: bytes) -> None:
     with tempfile.NamedTemporaryFile(suffix=".jsonl", dir=_FOLDER) as given:
         given.write(data)
         given.flush()
-        (found,) = otlp_files(Path(given.name), lambda _identity, _size: False)
+        (found,), _ = otlp_files(Path(given.name), lambda _identity, _size: False)
         position = 0
         for chunk in found.chunks(None):
             assert chunk.position >= position or chunk.position == 0

@@ -94,11 +94,14 @@ def _losses(source: SourceSummary) -> str:
 
 
 def _totals(summary: Summary) -> str:
+    files = f"{summary.passed_over:,} file{'' if summary.passed_over == 1 else 's'}"
     if not summary.sources:
-        return "nothing to load: the spool is empty"
+        return f"nothing to load: {files} skipped, none of a known kind" if summary.passed_over else "nothing to load"
     parts = [f"{summary.spans:,} loaded", f"{summary.duplicates:,} already there", f"{summary.refused:,} refused"]
     if summary.skipped:
         parts.append(f"{summary.skipped:,} payloads of logs or metrics skipped")
     if summary.dropped:
         parts.append(f"{summary.dropped:,} dropped by senders")
+    if summary.passed_over:
+        parts.append(f"{files} of other kinds skipped")
     return f"{len(summary.sources):,} source{'' if len(summary.sources) == 1 else 's'}: {', '.join(parts)}"

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from toolspend._home import home, store_path
+from toolspend._home import home
 
-from ._common import Verbose, one_line_errors
+from ._common import Db, Verbose, fail, one_line_errors, store_at
 from ._loading import load
 from .up import GrpcPort, OtlpPort, Port, up
 
@@ -34,9 +34,10 @@ def demo(
         Path | None, typer.Option("--traces", metavar="DIR", help="Show these traces instead.", show_default=False)
     ] = None,
     open_browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    db: Db = None,
     verbose: Verbose = False,
 ) -> None:
-    """Show the dashboard on sample traces, in a fresh store beside your own.
+    """Show the dashboard on sample traces, in a fresh store beside your own, or at --db.
 
     The traces were made by running real agent loops against a stand-in for the API. Your store and spool are not
     touched.
@@ -49,7 +50,9 @@ def demo(
     if folder is None:
         raise SampleTracesMissing
     os.environ["TOOLSPEND_HOME"] = str(home() / "demo")
-    path = store_path()
+    path = store_at(db)
+    if db is not None and path.exists():
+        fail(f"{path} exists, and the demo makes its store anew: give a --db PATH where nothing is yet")
     running = address.find(path)
     if running is not None:
         raise AlreadyRunning(path, running.url, running.pid)

@@ -59,8 +59,9 @@ def ingest(
             summary = with_bar(lambda progress: retry(store, Aside(), progress=progress), show_progress=is_shown)
         else:
             summary = load(store, given or None, show_progress=is_shown)
+        empty = "nothing was refused and kept aside" if is_retry else "nothing to load: the spool is empty"
         pruned = prune(store, kept)
-        print_summary(summary, quiet=quiet, nothing="nothing was refused and kept aside" if is_retry else None)
+        print_summary(summary, quiet=quiet, nothing=None if given and not is_retry else empty)
         if claude_code and not quiet:
             print_claude_code(store)
     if not quiet:

@@ -71,17 +71,19 @@ class OtlpFile:
         """Nothing: what the user gave stays."""
 
 
-def otlp_files(path: Path, was_read: Callable[[str, int], bool]) -> list[OtlpFile]:
-    """The file, or the files that look like OTLP by their names in the folder and below it, in order of their names.
+def otlp_files(path: Path, was_read: Callable[[str, int], bool]) -> tuple[list[OtlpFile], int]:
+    """The file, or the files that look like OTLP by their names in the folder and below it, in order of their names;
+    and how many others lie there.
 
     Raises `SourceUnreadable` where there is none at the path. `was_read` tells whether a content was loaded before.
     """
     try:
         if path.is_dir():
-            found = sorted(each for each in path.rglob("*") if each.is_file() and _suffix(each) in _SUFFIXES)
-            return [OtlpFile(each, was_read) for each in found if not is_side_file(each)]
+            found = sorted(each for each in path.rglob("*") if each.is_file())
+            read = [each for each in found if _suffix(each) in _SUFFIXES and not is_side_file(each)]
+            return [OtlpFile(each, was_read) for each in read], len(found) - len(read)
         with path.open("rb"):
-            return [OtlpFile(path, was_read)]
+            return [OtlpFile(path, was_read)], 0
     except OSError as error:
         raise SourceUnreadable(path, first_line(error.strerror or str(error))) from error
 
