@@ -212,3 +212,28 @@ def test_generators_pass_through(captured: Captured) -> None:
     del unfinished
     assert names(captured) == ["execute_tool stream", "execute_tool stream_async", "execute_tool stream"]
     assert all("error.type" not in span["attributes"] for span in captured.spans())
+
+
+@toolspend.tool
+def made_of(query: str) -> Any:
+    return {"text": "made", "json": {"of": ["secret", 1]}, "bytes": b"secret", "object": object()}[query]
+
+
+def test_its_result_is_sent_only_when_asked(captured: Captured) -> None:
+    """With `capture_content=True` text and JSON are on the span, as `redact` leaves them; bytes and objects are not."""
+
+    async def search(query: str) -> str:
+        return "found secret"
+
+    registry = ToolRegistry()
+    registry.register(Tool("search", "", {}, search))
+    toolspend.instrument(registry=registry, export=None)
+    made_of("json")
+    assert "secret" not in str(captured.spans())
+    captured.clear()
+    toolspend.instrument(capture_content=True, redact=lambda text: text.replace("secret", "***"), export=None)
+    for query in ("text", "json", "bytes", "object"):
+        made_of(query)
+    asyncio.run(registry.tools["search"].handler(query="x"))
+    found = [span["attributes"].get("gen_ai.tool.call.result") for span in captured.spans()]
+    assert found == ["made", '{"of":["***",1]}', None, None, "found ***"]

@@ -285,7 +285,8 @@ def finish(call: Call, result: object, error: BaseException | None) -> None:
     batch = call.batch
     if batch is None:
         _settle(call, ended_ns, result, chars, error)
-        call.end(ended_ns)
+        # What is of no known size is no text and no JSON.
+        call.end(ended_ns, result=None if chars is None else _tools.raw_content(result))
         return
     with batch.lock:
         call.runs -= 1

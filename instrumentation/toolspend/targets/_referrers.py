@@ -188,13 +188,13 @@ def _replace_in_attributes(holder: Any, old: Any, new: Any) -> bool:
 def _replace_in_owner(owner: Any, holder: tuple[Any, ...], old: Any, new: Any, originals: list[_Original]) -> bool:
     """Gives a function its defaults, or a partial its arguments, with `new`. Whether `owner` is one of these."""
     made = tuple(new if value is old else value for value in holder)
-    if type(owner) is FunctionType and getattr(owner, _DEFAULTS) is holder:
-        setattr(owner, _DEFAULTS, made)
-        originals.append(_Original(owner, _DEFAULTS, made, holder))
-        return True
     if issubclass(type(owner), functools.partial) and owner.args is holder:
         _replace_in_partial(owner, made, old, new)
         originals.append(_Original(owner, "args", made, holder))
+        return True
+    if type(owner) is FunctionType and getattr(owner, _DEFAULTS) is holder:
+        setattr(owner, _DEFAULTS, made)
+        originals.append(_Original(owner, _DEFAULTS, made, holder))
         return True
     return False
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from .. import attributes as at
+from .._config import config
 from ..evidence.definitions import canonical, definition_log, version_of
 from ..evidence.segments import result_text
 
@@ -103,6 +104,14 @@ def raw_chars(result: object) -> int | None:
     if isinstance(result, bytes | bytearray):
         return len(result)
     return _json_chars(result)
+
+
+def raw_content(result: object) -> str | None:
+    """What may leave the process of what a handler returned, text or JSON; None unless content is captured."""
+    settings = config()
+    if not settings.capture_content or isinstance(result, bytes | bytearray):
+        return None
+    return settings.content(result if isinstance(result, str) else canonical(result))
 
 
 def _json_chars(value: object) -> int | None:
