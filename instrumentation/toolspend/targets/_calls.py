@@ -148,19 +148,31 @@ class Batch:
 
     def __init__(self, asked: Sequence[tuple[str, str | None, object]], attributes: Mapping[str, Any]) -> None:
         values: dict[str, Any] = {at.OPERATION: at.OPERATION_BATCH, at.BATCH_CALLS: len(asked), **attributes}
-        conversation = next((found for _, id, _ in asked if id and (found := _conversation(id)) is not None), None)
-        if conversation is not None:
-            values[at.CONVERSATION_ID] = conversation
         self.started_ns = now_ns()
         self.span = _provider.tracer().start_span(at.SPAN_EXECUTE_TOOLS, attributes=values, start_time=self.started_ns)
         self.id = trace.format_span_id(self.span.get_span_context().span_id)
         self.span.set_attribute(at.BATCH_ID, self.id)
         self.context = otel_context.set_value(_BATCH, self, trace.set_span_in_context(self.span))
-        self.calls = [Call(name, id, arguments, self) for name, id, arguments in asked]
+        self.calls: list[Call] = []
         self.lock = threading.Lock()
         self.is_over = False
+        self._has_conversation = False
+        for each in asked:
+            self.add(*each)
         with _running_lock:
             _running.append(self)
+
+    def add(self, name: str, id: str | None, arguments: object) -> Call | None:
+        """Takes one more call, unless it is over."""
+        call = Call(name, id, arguments, self)
+        with self.lock:
+            if self.is_over:
+                return None
+            self.calls.append(call)
+        if not self._has_conversation and id and (conversation := _conversation(id)) is not None:
+            self._has_conversation = True
+            self.span.set_attribute(at.CONVERSATION_ID, conversation)
+        return call
 
     def claim(
         self, name: str, inputs: Callable[[object], bool], *, is_exact: bool, id: str | None = None

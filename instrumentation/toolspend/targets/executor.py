@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
+import wrapt
 from opentelemetry import context as otel_context
 from opentelemetry.trace import Status, StatusCode
 
@@ -27,6 +28,11 @@ _METHODS: Final = ("execute_tool_calls", "execute_tool_calls_parallel", "execute
 _LIMITS: Final = ("max_concurrency", "concurrency", "max_workers", "max_parallel")
 
 _replaced = _named.Replaced("executor", _METHODS)
+
+if TYPE_CHECKING:
+    _Proxy = wrapt.ObjectProxy[Any]
+else:
+    _Proxy = wrapt.ObjectProxy
 
 
 def instrument(executor: Any) -> None:
@@ -49,9 +55,10 @@ def _around(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], k
 
 
 def _run(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    batch = _begin(wrapped, args, kwargs)
-    if batch is None:
+    begun = _begin(wrapped, args, kwargs)
+    if begun is None:
         return wrapped(*args, **kwargs)
+    batch, args, kwargs = begun
     token = otel_context.attach(batch.context)
     try:
         result = wrapped(*args, **kwargs)
@@ -67,9 +74,10 @@ def _run(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 
 
 async def _run_async(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    batch = _begin(wrapped, args, kwargs)
-    if batch is None:
+    begun = _begin(wrapped, args, kwargs)
+    if begun is None:
         return await wrapped(*args, **kwargs)
+    batch, args, kwargs = begun
     return await _finish_async(batch, wrapped(*args, **kwargs))
 
 
@@ -91,20 +99,58 @@ async def _finish_async(batch: Batch, work: Awaitable[Any]) -> Any:
 
 
 @guarded("executor")
-def _begin(wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Batch:
+def _begin(
+    wrapped: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Batch, tuple[Any, ...], dict[str, Any]]:
+    """The batch, and the arguments that the executor is to have: an iterator of calls is seen as it is consumed."""
     calls = kwargs.get("tool_calls", args[0] if args else ())
     tools = kwargs.get("registry", args[1] if len(args) > 1 else None)
-    # Anything but a list or tuple might be consumed by looking: its calls show when their handlers run.
-    asked = [each for each in map(_asked, calls) if each is not None] if isinstance(calls, list | tuple) else []
-    known = None if tools is None else registry.called_tools(tools, {name for name, _, _ in asked})
     limit = _concurrency_limit(wrapped, kwargs)
-    batch = Batch(asked, {} if limit is None else {at.BATCH_CONCURRENCY_LIMIT: limit})
+    attributes = {} if limit is None else {at.BATCH_CONCURRENCY_LIMIT: limit}
+    if isinstance(calls, Iterator):
+        batch = Batch((), attributes)
+        seen = _Seen(calls, batch, tools)
+        if "tool_calls" in kwargs:
+            return batch, args, {**kwargs, "tool_calls": seen}
+        return batch, (seen, *args[1:]), kwargs
+    # What is no collection might be consumed by looking: its calls show when their handlers run.
+    asked = [each for each in map(_asked, calls) if each is not None] if isinstance(calls, Collection) else []
+    known = None if tools is None else registry.called_tools(tools, {name for name, _, _ in asked})
+    batch = Batch(asked, attributes)
     for call in batch.calls:
-        if known is not None:
-            call.info = known.get(call.name)
-            call.is_known = call.info is not None
-            call.error_type = None if call.is_known else at.ERROR_UNKNOWN_TOOL
-    return batch
+        _look_up(call, known)
+    return batch, args, kwargs
+
+
+def _look_up(call: Call, known: Mapping[str, _tools.ToolInfo] | None) -> None:
+    if known is not None:
+        call.info = known.get(call.name)
+        call.is_known = call.info is not None
+        call.error_type = None if call.is_known else at.ERROR_UNKNOWN_TOOL
+
+
+class _Seen(_Proxy):
+    """An iterator of calls, each of which its batch knows before the executor has it."""
+
+    def __init__(self, calls: Iterator[Any], batch: Batch, tools: Any) -> None:
+        super().__init__(calls)
+        self._self_batch = batch
+        self._self_tools = tools
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        call = next(self.__wrapped__)
+        with guarded("executor"):
+            self._self_see(call)
+        return call
+
+    def _self_see(self, call: Any) -> None:
+        asked = _asked(call)
+        added = None if asked is None else self._self_batch.add(*asked)
+        if added is not None and self._self_tools is not None:
+            _look_up(added, registry.called_tools(self._self_tools, {added.name}))
 
 
 def _asked(call: Any) -> tuple[str, str | None, object] | None:
@@ -154,7 +200,8 @@ def _end(batch: Batch, result: object, error: BaseException | None) -> None:
             result=None if text is None else config().content(text),
         )
     span = batch.span
-    span.set_attributes({at.BATCH_FAILED: failed, at.BATCH_WALL_MS: (ended_ns - batch.started_ns) / 1e6})
+    wall_ms = (ended_ns - batch.started_ns) / 1e6
+    span.set_attributes({at.BATCH_CALLS: len(calls), at.BATCH_FAILED: failed, at.BATCH_WALL_MS: wall_ms})
     if error is not None:
         span.set_attribute(at.ERROR_TYPE, error_type(error))
         span.set_status(Status(StatusCode.ERROR))
