@@ -174,7 +174,7 @@ class Chains:
 
     def _find_base(self, prompt: Prompt) -> tuple[Tip | None, int]:
         """The request to build on, and how many leading messages both have (more than its own with its answer)."""
-        tips, shared = self._tips, prompt.size
+        tips, base, shared = self._tips, None, prompt.size
         for place in reversed(prompt.places):
             if (base := tips.get(place)) is not None:
                 break
