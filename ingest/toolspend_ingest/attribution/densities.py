@@ -62,7 +62,7 @@ _SCRIPTS: Final = (0.3, 1.0)
 _COUNT_SPREAD: Final = (0.5, 0.02, 0.3, 0.3, 0.3)
 """How far tokenizers are from each other: one to three digits a token, long runs of spaces and long words whole or in
 pieces, other scripts a token a letter or a token a word, each script for itself."""
-_NOISE: Final = np.full(_FORMS, 0.05)
+_NOISE: Final = np.full(_FORMS, 0.03)
 _NOISE[DOCUMENT] = 0.2
 """How far one text is from others of its tool and form."""
 _NOISE_PER_TOKEN: Final = 0.1

@@ -85,3 +85,23 @@ def test_blanks_of_a_lost_keyframe_are_filled_in_by_later_requests() -> None:
     first = [row for row in ledger(session) if row.request_id == "q0001"]
     assert sum(row.tokens for row in first if row.kind == "unattributed") < 0.6 * sum(row.tokens for row in first)
     assert_conserved(session)
+
+
+def test_one_result_that_came_alone_tells_its_share_of_a_turn() -> None:
+    """A tool whose text is 30 % denser than usual has its share of a turn within 1.5 % once one result came alone."""
+    talk, prompt = Conversation(), 496 + 2 * 110 + 1000
+    talk.ask(definition("dense"), definition("plain"), ["s", 3900], ["u", 100], answer=[use("dense", "c0")],
+             input=prompt, output=40)  # fmt: skip
+    dense, plain = round(4000 * 0.25 * 1.3) + 12, round(4000 * 0.25) + 12
+    for turn, (tool, size) in enumerate((("dense", dense), ("plain", plain))):
+        prompt += 40 + size
+        following = [use("plain", "c1")] if turn == 0 else [use("dense", "c2"), use("plain", "c3")]
+        talk.ask(use(tool, f"c{turn}"), result(tool, f"c{turn}", 4000), answer=following,
+                 input=prompt, output=40 * len(following))  # fmt: skip
+    prompt += 80 + dense + plain
+    talk.ask(use("dense", "c2"), use("plain", "c3"), result("dense", "c2", 4000), result("plain", "c3", 4000),
+             input=prompt, output=40)  # fmt: skip
+    last = talk.session.requests[-1].request_id
+    rows = [row for row in ledger(talk.session) if row.request_id == last and row.kind == "tool_result"]
+    assert sorted(row.tokens for row in rows if row.tool == "dense") == pytest.approx([dense, dense], rel=0.015)
+    assert sum(row.tokens for row in rows) == pytest.approx(2 * (dense + plain), abs=15)
