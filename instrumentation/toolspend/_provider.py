@@ -28,7 +28,8 @@ from ._guard import failed, logger, record_failure
 from ._scrub import scrubbed
 
 AUTO: Final = "auto"
-_SCHEDULE_DELAY_MS: Final = 500
+_DELAYS_MS: Final = {"spool": 100, "otlp": 500}
+"""How long spans wait for others: as long as a process that is killed may lose. Over the network, one request each."""
 _MAX_WAITING: Final = 16_384
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
@@ -91,14 +92,17 @@ class Outlet(SpanProcessor):
         """Whether spans are taken."""
         return self._batches is not None
 
-    def open(self, exporter: SpanExporter, *, counts: bool) -> None:
-        """Takes spans from now on, for `exporter`; `counts` where the exporter does not count them itself."""
+    def open(self, exporter: SpanExporter, *, counts: bool, delay_ms: int) -> None:
+        """Takes spans from now on, for `exporter`, each after `delay_ms` at most.
+
+        `counts` where the exporter does not count them itself.
+        """
         self._renew_count()
         self._exporter = _Counting(exporter, self, counts)
         self._batches = BatchSpanProcessor(
             self._exporter,
             max_queue_size=_MAX_WAITING,
-            schedule_delay_millis=_SCHEDULE_DELAY_MS,
+            schedule_delay_millis=delay_ms,
             max_export_batch_size=512,
         )
 
@@ -248,7 +252,7 @@ def use_provider(settings: Config, given: trace.TracerProvider | None) -> None:
         outlet = ours.outlets[where] = Outlet()
         add(outlet)
     if not outlet.is_open:
-        outlet.open(_exporter(where), counts=where == "otlp")
+        outlet.open(_exporter(where), counts=where == "otlp", delay_ms=_DELAYS_MS[where])
         _flush_in_children()
         # A provider that does not shut down at exit would leave its last spans behind.
         atexit.register(outlet.close)

@@ -271,7 +271,7 @@ def test_more_spans_than_can_wait_are_counted(tmp_path: Path, monkeypatch: pytes
     """When spans end faster than they can be exported, what does not fit is dropped and counted, not waited for."""
     monkeypatch.setenv("TOOLSPEND_HOME", str(tmp_path))
     monkeypatch.setattr(_provider, "_MAX_WAITING", 512)
-    monkeypatch.setattr(_provider, "_SCHEDULE_DELAY_MS", 60_000)
+    monkeypatch.setitem(_provider._DELAYS_MS, "spool", 60_000)
     theirs = TracerProvider(shutdown_on_exit=False)
     toolspend.instrument(tracer_provider=theirs)
     batches = next(iter(_provider._added[-1].outlets.values()))._batches
