@@ -96,7 +96,7 @@ class Switch:
         from toolspend.spool import SpoolExporter
 
         self.is_on = False
-        self.batches = BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=500)
+        self.batches = BatchSpanProcessor(SpoolExporter(), max_queue_size=16_384, schedule_delay_millis=100)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
         """Nothing."""
