@@ -146,7 +146,10 @@ def test_a_response_that_was_billed_before_is_not_added(simulated: Simulate, sto
     store = stores()
     load(store, spans)
     (copied,) = [span for span in spans if "chat" in span.name or "messages" in span.name][-3:-2]
-    load(store, [copied._replace(trace_id="f" * 32, span_id="e" * 16)])
+    last = spans[-1]
+    load(
+        store, [copied._replace(trace_id="f" * 32, span_id="e" * 16, started_at=last.ended_at, ended_at=last.ended_at)]
+    )
     assert_whole(store)
     ids = store.cursor().execute("select response_id from llm_requests where response_id is not null").fetchall()
     assert len(ids) == len(set(ids))
