@@ -142,7 +142,7 @@ def test_a_response_is_billed_once_and_by_its_fullest_span(store: Store, rows: R
     """Of a gateway's and the SDK's span for one response, and a copy in a resumed session, one remains."""
     poor = Made(1, 1, "chat", {at.OPERATION: "chat", at.RESPONSE_ID: "msg_1"}, scope="toolspend")
     full = chat(1, 2, 0, 1, parent=1)
-    copy = chat(2, 3, 0, 1, attributes={at.CONVERSATION_ID: "resumed"})
+    copy = chat(2, 3, 50, 1, attributes={at.CONVERSATION_ID: "resumed"})
     load(store, [copy])
     load(store, [poor])
     load(store, [full])

@@ -248,7 +248,7 @@ except StoreLocked as error:
 
 def test_the_order_batches_and_copies_of_spans_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Permuted, split and repeated, the spans give the tables that they give at once; so does deriving anew."""
-    spans = [*agent_spans(), chat(3, 30, 10, 2, attributes={at.CONVERSATION_ID: "resumed"})]
+    spans = [*agent_spans(), chat(3, 30, 20, 2, attributes={at.CONVERSATION_ID: "resumed"})]
     with Store.open(tmp_path / "whole.duckdb") as store:
         store.append(batch(spans), "a", "a", 1)
         expected = contents(store)

@@ -195,7 +195,7 @@ def test_case_06_one_response_is_billed_once(store: Store, rows: Rows) -> None:
     agent = Made(1, 1, "invoke_agent", {at.OPERATION: "invoke_agent", at.INPUT_TOKENS: 1000, at.OUTPUT_TOKENS: 80,
                                         at.CACHE_READ_TOKENS: 600, at.CACHE_WRITE_TOKENS: 300})  # fmt: skip
     gateway = chat(1, 2, 1, 1, parent=1)
-    resumed = chat(2, 4, 1, 1, attributes={at.CONVERSATION_ID: "resumed"})
+    resumed = chat(2, 4, 500, 1, attributes={at.CONVERSATION_ID: "resumed"})
     spans = [agent, gateway, sdk, resumed]
     load(store, *spans)
     load(store, *spans)
