@@ -3,9 +3,6 @@
 Two spans tell of one request where they have the provider's id of one response; where one lies within the other; where
 they are the two halves of a stream; or where two emitters that watch one call, of which one says no id, agree on its
 time, model and tokens. The span that says most stands for the request, and takes from the others what it lacks.
-
-An id alone does not make two spans of one emitter one call: they must overlap in time, as those of a session that was
-resumed or sent again do. A stand-in for an API may answer every call with the same id.
 """
 
 from __future__ import annotations
@@ -52,11 +49,6 @@ class _Told:
     leader: _Told | None = None
     ids: set[str] = field(default_factory=set)
     reason: str = ""
-    bounds: dict[str | None, tuple[datetime, datetime]] = field(init=False)
-    """Of a leader, by emitter: when the last of its spans with an id started, and when the first of them ended."""
-
-    def __post_init__(self) -> None:
-        self.bounds = {self.request.scope: (self.started_at, self.ended_at)} if self.ids else {}
 
     @property
     def started_at(self) -> datetime:
@@ -104,26 +96,11 @@ def _join(one: _Told, other: _Told, reason: str) -> None:
     head, below = one.head(), other.head()
     if head is below or (head.ids and below.ids and head.ids != below.ids):
         return
-    if reason in (RESPONSE, TWIN) and _are_apart(head, below):
-        return
     below.leader = head
     head.ids |= below.ids
-    for scope, (started_at, ended_at) in below.bounds.items():
-        start, end = head.bounds.get(scope, (started_at, ended_at))
-        head.bounds[scope] = max(start, started_at), min(end, ended_at)
     other.reason = other.reason or reason
     if reason != SUM:
         one.reason = one.reason or reason
-
-
-def _are_apart(head: _Told, below: _Told) -> bool:
-    """Whether one emitter told of both at times that do not overlap: then they are two calls."""
-    for scope, (start, end) in head.bounds.items():
-        if scope in below.bounds:
-            other_start, other_end = below.bounds[scope]
-            if other_start > end or start > other_end:
-                return True
-    return False
 
 
 def _join_linked(told: Sequence[_Told]) -> None:
@@ -135,23 +112,10 @@ def _join_linked(told: Sequence[_Told]) -> None:
 
 
 def _join_responses(told: Sequence[_Told]) -> None:
-    same: dict[str, list[_Told]] = defaultdict(list)
+    first: dict[str, _Told] = {}
     for each in told:
         if each.request.response_id:
-            same[each.request.response_id].append(each)
-    for spans in same.values():
-        # First those that overlap; then what one emitter alone told of, with what is next to it in time.
-        running: list[_Told] = []
-        for each in spans:
-            running = [other for other in running if other.ended_at >= each.started_at]
-            for other in running:
-                _join(other, each, RESPONSE)
-            running.append(each)
-        last = spans[0]
-        for each in spans[1:]:
-            _join(last, each, RESPONSE)
-            if last.head() is not each.head():
-                last = each
+            _join(first.setdefault(each.request.response_id, each), each, RESPONSE)
 
 
 def _join_twins(told: Sequence[_Told]) -> None:

@@ -27,7 +27,7 @@ comment on column llm_requests.agent is 'gen_ai.agent.name of the request or of 
 comment on column llm_requests.provider is 'Who was asked, as the emitter said: anthropic, aws.bedrock, gcp.vertex_ai.';
 comment on column llm_requests.model is 'Model that answered, else the one that was asked for.';
 comment on column llm_requests.price_model is 'provider/model of the rows in prices that apply; null where the model has no known price.';
-comment on column llm_requests.response_id is 'The provider''s id of the response; spans of one emitter that have it and overlap in time are one call.';
+comment on column llm_requests.response_id is 'The provider''s id of the response; one response is billed once.';
 comment on column llm_requests.scope is 'Instrumentation scope of the span that stands for the request: which emitter told of it.';
 comment on column llm_requests.started_at is 'Start, UTC.';
 comment on column llm_requests.duration_ms is 'Duration in milliseconds.';
