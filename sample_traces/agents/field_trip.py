@@ -57,7 +57,8 @@ async def run(client: Any, tracker: toolkit.Tracker) -> str:
     options: dict[str, Any] = {"max_result_tokens": 300, "compressor": compress, "tracker": tracker}
     rain = toolkit.Step("rain", "stations_v2", {"region": "coast"})
     bulletin = toolkit.Step("bulletin", "read_bulletin", {"month": "October"}, is_critical=False)
-    plan = toolkit.Plan([rain, bulletin])
+    names = toolkit.Step("names", "stations_v1", {"region": "coast"}, is_critical=False)
+    plan = toolkit.Plan([rain, names, bulletin])
     await plan.run(registry, **options)
     messages: list[Any] = [{"role": "user", "content": "\n\n".join([TASK, *map(str, plan.results.values())])}]
     tools = registry.get_tools_for_task(max_tools=4, query=TASK)

@@ -48,10 +48,11 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
             ("find_trains", None),
             ("read_bulletin", None),
             ("stations", None),
+            ("stations_v1", None),
             ("stations_v2", None),
         ]
         assert rows("select calls, failed from tool_batches order by started_at") == [
-            (2, 0), (2, 0), (3, 2), (1, 0), (1, 1),
+            (3, 0), (2, 0), (3, 2), (1, 0), (1, 1),
         ]  # fmt: skip
         assert rows("select candidates, selected, is_unsure from tool_selections") == [(7, 4, False)]
         # What find_tools found is offered from the next turn on.
@@ -68,7 +69,10 @@ def test_the_agent_runs_offline_and_its_spool_is_a_whole_session(
         ]
         assert rows("select tool from tool_costs where compression_cost_usd > 0") == [("read_bulletin",)]
         # The default version was called by its own name and by the bare one.
-        assert rows("select tool, names, declared_version, calls from tool_versions where family = 'stations'") == [
+        assert rows(
+            "select tool, names, declared_version, calls from tool_versions where family = 'stations' order by tool"
+        ) == [
+            ("stations_v1", ["stations_v1"], "1", 1),
             ("stations_v2", ["stations", "stations_v2"], "2", 2),
         ]
 
