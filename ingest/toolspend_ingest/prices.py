@@ -133,8 +133,7 @@ class PriceBook:
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._known = {
-            (str(provider), str(model))
-            for provider, model in con.execute("select distinct provider, model from prices").fetchall()
+            (str(provider), str(model)) for provider, model in con.execute(schema.query("priced_models")).fetchall()
         }
         self._memo: dict[tuple[str | None, str | None, str | None], str | None] = {}
 

@@ -1,4 +1,4 @@
-"""The store: one DuckDB file. This is the only module that writes to it."""
+"""The store: one DuckDB file. Nothing writes to it but on this module's behalf."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TypeVar
 
 import duckdb
 
-from . import pipeline, prices, privacy, schema
+from . import layout, pipeline, privacy, schema
 from .apart import Apart
 from .arrow import pc, registered
 from .attribution import run as attribution
@@ -29,10 +29,7 @@ from .errors import (
     StoreDamaged,
     StoreError,
     StoreFailed,
-    StoreForeign,
     StoreMissing,
-    StoreOutdated,
-    StoreTooNew,
 )
 from .news import News
 from .spans import SpanBatch, SpanRow
@@ -51,9 +48,6 @@ READERS_S = 10
 """How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
 _UNWRITTEN = re.compile(r"Failed to commit: Could not")
-_MARKS = {"migrations", "spans"}
-"""The tables of every store, whatever its version."""
-_MIGRATIONS_TABLE = "create table if not exists migrations (version integer not null, name varchar not null)"
 
 
 @dataclass(frozen=True)
@@ -160,17 +154,12 @@ class Store:
 
     def position(self, source: str) -> tuple[str, int] | None:
         """What made the source the same when it was last read, and how many bytes of it are stored."""
-        row = self._con.execute(
-            "select identity, position from source_positions where source = ? order by position desc", [source]
-        ).fetchone()
+        row = self._con.execute(schema.query("position_of_source"), [source]).fetchone()
         return (str(row[0]), int(row[1])) if row else None
 
     def has_read(self, identity: str, position: int) -> bool:
         """Whether a source of this identity was read to this position, whatever it was called."""
-        found = self._con.execute(
-            "select 1 from source_positions where identity = ? and position = ?", [identity, position]
-        ).fetchone()
-        return found is not None
+        return self._con.execute(schema.query("read_to_position"), [identity, position]).fetchone() is not None
 
     def append(self, batch: SpanBatch, source: str, identity: str, position: int | None) -> Appended:
         """Store a batch and all that follows from it in one transaction; returns once it is on disk."""
@@ -291,57 +280,15 @@ class Store:
 
     def _prepare(self, prices_file: Path | None) -> None:
         self._con.execute("set enable_progress_bar = false")
-        known = schema.migrations()[-1].version
-        found = self._schema_version()
-        if found > known:
-            raise StoreTooNew(self.path, found, known)
+        found = layout.check(self._con, self.path, is_read_only=self.is_read_only)
         if self.is_read_only:
-            if found < known:
-                raise StoreOutdated(self.path, found, known)
             return
         with self._transaction():
-            self._migrate(found)
-            if found < known or self._fact("schema") != schema.fingerprint():
-                for statement in schema.views().values():
-                    self._con.execute(statement)
-                self._con.execute(schema.comments())
-                self._set_fact("schema", schema.fingerprint())
-            made_with = f"{DERIVATION} {self._load_prices(prices_file)}"
-            if self._fact("derivation") != made_with:
+            layout.bring_up(self._con, found)
+            made_with = f"{DERIVATION} {layout.load_prices(self._con, prices_file)}"
+            if layout.fact(self._con, "derivation") != made_with:
                 self._derive_all()
-                self._set_fact("derivation", made_with)
-
-    def _schema_version(self) -> int:
-        found = {name for (name,) in self._con.execute(schema.query("names_of_relations")).fetchall()}
-        if not found:
-            return 0
-        if not found >= _MARKS:
-            raise StoreForeign(self.path)
-        row = self._con.execute("select max(version) from migrations").fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
-
-    def _migrate(self, found: int) -> None:
-        self._con.execute(_MIGRATIONS_TABLE)
-        for migration in schema.migrations():
-            if migration.version > found:
-                self._con.execute(migration.sql)
-                self._con.execute("insert into migrations values (?, ?)", [migration.version, migration.name])
-
-    def _load_prices(self, prices_file: Path | None) -> str:
-        overrides = prices.read_overrides(prices_file if prices_file is not None else prices.default_file())
-        fingerprint = prices.fingerprint(overrides)
-        if self._fact("prices") != fingerprint:
-            prices.load(self._con, overrides)
-            self._set_fact("prices", fingerprint)
-        return fingerprint
-
-    def _fact(self, name: str) -> str | None:
-        row = self._con.execute("select value from store_facts where name = ?", [name]).fetchone()
-        return str(row[0]) if row else None
-
-    def _set_fact(self, name: str, value: str) -> None:
-        self._con.execute("delete from store_facts where name = ?", [name])
-        self._con.execute("insert into store_facts values (?, ?)", [name, value])
+                layout.set_fact(self._con, "derivation", made_with)
 
     def _append(self, batch: SpanBatch, load: Load, news: News) -> Appended:
         unique, together = batch.unique(), Together(self._con)
@@ -350,7 +297,7 @@ class Store:
         )
         now = datetime.now(UTC).replace(tzinfo=None)
         if load.position is not None:
-            self._con.execute("delete from source_positions where source = ?", [load.source])
+            self._con.execute(schema.query("delete_position"), [load.source])
             self._con.execute(schema.query("set_position"), [load.source, load.identity, load.position, now])
         if len(batch) or load.refused or load.dropped or load.reason:
             together.change(

@@ -20,26 +20,19 @@ palette = components.palette()
 
 
 def pick() -> str:
-    """The session of the filter, else the most expensive one of the selection, said so."""
+    """The session of the filter, else the most expensive one of the selection, or the latest without a request."""
     if filters.session is not None:
         st.markdown(f"### {code(filters.session)}")
         return filters.session
+    which, show, key = "most expensive", components.sessions_table, "pick_session"
     sessions = data.ask("sessions", filters, max_rows=MAX_SESSIONS)
     if sessions.empty:
+        which, show, key = "latest", components.sessions_of_calls_table, "pick_session_of_calls"
         sessions = data.ask("sessions_of_calls", filters, max_rows=MAX_SESSIONS)
-        session = str(sessions["session_id"].iloc[0])
-        st.markdown(
-            f"### {code(session)} :gray[:small[the latest session of the selection; pick another above or here]]"
-        )
-        with st.expander("Latest sessions"):
-            components.sessions_of_calls_table(sessions, key="pick_session_of_calls")
-        return session
     session = str(sessions["session_id"].iloc[0])
-    st.markdown(
-        f"### {code(session)} :gray[:small[the most expensive session of the selection; pick another above or here]]"
-    )
-    with st.expander("Most expensive sessions"):
-        components.sessions_table(sessions, key="pick_session")
+    st.markdown(f"### {code(session)} :gray[:small[the {which} session of the selection; pick another above or here]]")
+    with st.expander(f"{which.capitalize()} sessions"):
+        show(sessions, key=key)
     return session
 
 

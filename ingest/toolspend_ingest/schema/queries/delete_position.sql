@@ -1,0 +1,3 @@
+-- One row per position of a source.
+delete from source_positions
+where source = ?

@@ -1,0 +1,5 @@
+-- One row per model that has a price.
+select distinct
+    provider,
+    model
+from prices
