@@ -180,6 +180,7 @@ class Chains:
                 break
             shared -= 1
         else:
+            shared = 0
             if prompt.chain is not None:
                 base, shared = self._find_earlier(prompt.chain, prompt.known)
         if prompt.size - shared > _MANY_NEW and (latest := tips.get(~prompt.first())) is not None:

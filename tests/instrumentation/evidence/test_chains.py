@@ -337,6 +337,16 @@ def test_what_is_remembered_is_bounded() -> None:
     assert at.CONTEXT_BASE in reader.evidence[-1]
 
 
+@pytest.mark.parametrize(("count", "is_found"), [(8, False), (9, True)])
+def test_an_edited_prompt_is_looked_for_where_more_is_new_than_a_turn_adds(count: int, is_found: bool) -> None:
+    """Nine new messages are worth a look at the last prompt that began alike; eight are said again."""
+    reader = Reader()
+    messages = [{"role": "user", "content": f"Message {number}."} for number in range(count)]
+    reader.send({"messages": messages})
+    reader.send({"messages": [messages[0], {"role": "user", "content": "Edited."}, *messages[2:]]})
+    assert (at.CONTEXT_BASE in reader.evidence[-1]) is is_found
+
+
 def test_a_block_of_an_unknown_kind_is_not_taken_for_text() -> None:
     """What looks like a text block and is none is described for what it is, also where that text was said before."""
     reader = Reader()
