@@ -10,6 +10,8 @@ from toolspend_dashboard import formats
 
 WAYS = {"otlp-http": "OTLP over HTTP", "otlp-grpc": "OTLP over gRPC", "spool": "Spool", "files": "Files"}
 """How a way that spans come in is called."""
+_MANY_OF_ONE = 4
+"""Further spans of one response: more than two emitters, a parent's copy and a batch sent again come to."""
 
 
 def in_logs(found: pd.Series[Any]) -> str | None:
@@ -19,6 +21,22 @@ def in_logs(found: pd.Series[Any]) -> str | None:
         return None
     said = f"Log records hold messages of {formats.plural(spans, 'span')}"
     return f"{said}; {missing:,} of these have not come" if missing else said
+
+
+def told_again(copies: pd.DataFrame) -> str | None:
+    """Which requests several spans tell of, from rows of `copies`; None where each is told once."""
+    if copies.empty:
+        return None
+    spans, requests = int(copies["spans"].sum()), int(copies["requests"].sum())
+    verb = "tells" if spans == 1 else "tell"
+    said = f"{formats.plural(spans, 'span')} {verb} again of {formats.plural(requests, 'request')}, billed once each"
+    same = copies.loc[copies["reason"] == "response_id", "most"]
+    if len(same) and (most := int(same.iloc[0])) >= _MANY_OF_ONE:
+        said += (
+            f". One response id came {most + 1:,} times: a stand-in for the API that answers with one id has all its "
+            "calls counted as one, unless each answer has an id of its own"
+        )
+    return said
 
 
 def sentence(status: dict[str, Any] | None, losses: pd.DataFrame) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from toolspend_dashboard import findings, queries
+from toolspend_dashboard import findings, health, queries
 from toolspend_dashboard.formats import number
 from toolspend_dashboard.queries import Filters
 
@@ -35,6 +35,7 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
         "headline": findings.headline(ledger, tools),
         "totals": _totals(totals),
         "coverage": coverage(totals, bases),
+        "told_again": health.told_again(queries.run(cursor, "copies", **filters.parameters())),
         "tools": _tools(ledger, tools),
         "others": _others(ledger),
         "findings": [

@@ -151,6 +151,8 @@ def _contents(cursor: Any) -> Iterator[str]:
         yield "tokens by basis: " + ", ".join(f"{basis} {part:,}" for basis, part in known["tokens_by_basis"].items())
     if (said := health.in_logs(queries.run(cursor, "messages_in_logs").iloc[0])) is not None:
         yield said
+    if (said := health.told_again(queries.run(cursor, "copies", **everything))) is not None:
+        yield said
     for row in records(queries.run(cursor, "losses")):
         reason = row["reason"] or "no reason given"
         yield f"{row['source']}: {row['refused']:,} refused, {row['dropped']:,} dropped ({reason})"

@@ -94,6 +94,8 @@ def _print(content: dict[str, Any], top: int) -> None:
         console.print()
     for line in (*_totals(content["totals"]), *_coverage(content["coverage"])):
         console.print(Text(visible(line)))
+    if content["told_again"]:
+        console.print(Text(f"Copies   {content['told_again']}"))
     console.print()
     console.print(_table(content["tools"][:top], len(content["tools"])))
     if content["others"]:

@@ -153,6 +153,8 @@ def refused_and_senders() -> None:
             key="emitters",
             nothing="No span is stored.",
         )
+        if (said := health.told_again(data.ask("copies"))) is not None:
+            st.caption(f"{said}.")
         storage()
 
 
