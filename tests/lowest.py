@@ -15,7 +15,7 @@ def constraints(project: dict[str, object]) -> list[str]:
     table = project["project"]
     assert isinstance(table, dict)
     listed = [*table["dependencies"], *(each for extra in table["optional-dependencies"].values() for each in extra)]
-    found = [re.fullmatch(r"([A-Za-z0-9-]+)>=([0-9a-z.]+)", each) for each in listed]
+    found = [re.fullmatch(r"([A-Za-z0-9.-]+)>=([0-9a-z.]+)(?:;.*)?", each) for each in listed]
     return sorted(f"{match[1]}=={match[2]}" for match in found if match and match[1] not in SKIPPED)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 
-import pyarrow as pa
 from starlette.requests import Request
+
+from toolspend_ingest import zstd
 
 from .intake import Held
 
@@ -84,11 +84,10 @@ def _inflate(body: bytes, window_bits: int, held: Held, limit: int) -> bytes:
 def _unzstd(body: bytes, held: Held, limit: int) -> bytes:
     output = bytearray()
     try:
-        with pa.CompressedInputStream(pa.PythonFile(io.BytesIO(body), mode="r"), "zstd") as stream:
-            while part := stream.read(min(_BLOCK, limit + 1 - len(output))):
-                _add(output, part, held, limit)
-    except (OSError, pa.ArrowException) as error:
-        raise _damaged(str(error).splitlines()[0]) from error
+        for part in zstd.pieces(body, _BLOCK, window_log=zstd.WINDOW_LOG_OF_BODIES):
+            _add(output, part, held, limit)
+    except zstd.DamagedError as error:
+        raise _damaged(str(error)) from error
     return bytes(output)
 
 

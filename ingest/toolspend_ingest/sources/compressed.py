@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import zlib
 from pathlib import Path
 
-import pyarrow as pa
-
+from .. import zstd
 from ..decode import Refusal
 
 _GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 _BLOCK = 1 << 20
 _PIECE = 64
@@ -22,7 +19,7 @@ def read(path: Path) -> tuple[bytes, list[Refusal]]:
     raw = path.read_bytes()
     if raw.startswith(_GZIP):
         return _gunzip(raw)
-    if raw.startswith(_ZSTD):
+    if raw.startswith(zstd.MAGIC):
         return _unzstd(raw)
     return raw, []
 
@@ -53,15 +50,11 @@ def _unzstd(raw: bytes) -> tuple[bytes, list[Refusal]]:
     return content + rest, [Refusal("", f"damaged zstd: {reason}")]
 
 
-def _read_zstd(raw: bytes, skip: int, block: int) -> tuple[bytes, str | None]:
-    """The content from `skip` on, as far as it can be read, and what stopped it."""
+def _read_zstd(raw: bytes, start: int, most: int) -> tuple[bytes, str | None]:
+    """The content from `start` on in pieces of `most` bytes, as far as it can be read, and what stopped it."""
     parts: list[bytes] = []
     try:
-        with pa.CompressedInputStream(pa.PythonFile(io.BytesIO(raw), mode="r"), "zstd") as stream:
-            while skip > 0:
-                skip -= len(stream.read(min(skip, _BLOCK)))
-            while part := stream.read(block):
-                parts.append(part)
-    except (OSError, pa.ArrowException) as error:
-        return b"".join(parts), str(error).splitlines()[0]
+        parts.extend(zstd.pieces(raw, most, window_log=zstd.WINDOW_LOG_OF_FILES, start=start))
+    except zstd.DamagedError as error:
+        return b"".join(parts), str(error)
     return b"".join(parts), None
