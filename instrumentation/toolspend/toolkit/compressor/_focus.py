@@ -19,7 +19,7 @@ _NO_ERROR: Final = re.compile(
     r"|(?:(?<![^\s(\[,;|])(?<![^\W\d_]\s)"
     r"|\b(?:passed|ok|succeeded|skipped|done|and|with|of|has|have|had|found|are|were|was|got|tests|total|info)\s)"
     r"0\s+(?:error|fail|exception|conflict)\w*"
-    r"|\"?\b\w*(?:error|fail|exception)\w*\"?\s*[:=]\s*(?:\"\"|''|\[\]|\{\}|0(?:\.0+)?(?!\w|[.,]\d)"
+    r"|\"?\b\w{0,80}?(?:error|fail|exception)\w{0,80}\"?\s*[:=]\s*(?:\"\"|''|\[\]|\{\}|0(?:\.0+)?(?!\w|[.,]\d)"
     # "error=null user=x" has none, "error: null pointer" is one.
     r"|(?:null|none|false)(?!\w)(?!\s+[a-z]\w*\b(?!\s*[:=])))",
     re.IGNORECASE,
@@ -29,10 +29,14 @@ _ID: Final = re.compile(
     r"|(?<![\w/-])(?=[\w/-]{5})(?:[A-Za-z][\w/-]*?\d|\d[\w/-]*?[A-Za-z])[\w/-]*|#\d{2,}\b",
 )
 _NUMBER: Final = re.compile(
-    r"[$€£¥]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:%|percent|EUR|USD|GBP|ms|s|kB|KB|MB|GB|TB|kW|MW|GW|kWh|MWh|TWh|km|kg|°C)\b"
-    r"|\b\d+[.,]\d+\b|\b\d{3,}\b|\b\d[\d.,]*\s?%"
+    r"[$€£¥]\s?\d[\d.,]*|\b\d[\d.,]{0,24}\s?(?:%|percent|EUR|USD|GBP|ms|s|kB|KB|MB|GB|TB|kW|MW|GW|kWh|MWh|TWh|km|kg|°C)\b"
+    r"|\b\d+[.,]\d+\b|\b\d{3,}\b|\b\d[\d.,]{0,24}\s?%"
 )
 _QUOTED: Final = re.compile(r"[\"'`“\u2018]([^\"'`“”\u2018\u2019\n]{2,80})[\"'`”\u2019]")
+_NEAR: Final = 20
+"""A word that goes on for longer is cut."""
+_LOOKED_AT_ONCE: Final = 1_000
+"""Texts from here on are looked at once, however many lengths are tried."""
 _WORD: Final = re.compile(r"[^\s,;:!?()\[\]{}\"'`“”\u2018\u2019]+")
 
 
@@ -44,6 +48,7 @@ class Focus:
         self._each = {name: re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in self.names}
         whole = "|".join(pattern.pattern for pattern in self._each.values())
         self._named = re.compile(whole, re.IGNORECASE) if whole else None
+        self._known: dict[str, list[tuple[int, int]]] = {}
 
     def is_named(self, text: str) -> bool:
         """Whether `text` holds something that the task named."""
@@ -75,8 +80,13 @@ class Focus:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where in `text` the things are that make it worth keeping."""
-        patterns = [each for each in (self._named, _ERROR, _ID, _NUMBER) if each is not None]
-        return sorted(match.span() for pattern in patterns for match in pattern.finditer(text))
+        known = self._known.get(text)
+        if known is None:
+            patterns = [each for each in (self._named, _ERROR, _ID, _NUMBER) if each is not None]
+            known = sorted(match.span() for pattern in patterns for match in pattern.finditer(text))
+            if len(text) >= _LOOKED_AT_ONCE:
+                self._known[text] = known
+        return known
 
     def shortened(self, text: str, around: int) -> str:
         """`text` with what lies further than `around` characters from its start or from any fact left out."""
@@ -118,11 +128,11 @@ def _names_in(task: str) -> set[str]:
 
 
 def _word_start(text: str, index: int) -> int:
-    space = text.rfind(" ", 0, index + 1)
-    return space + 1 if index > 0 and index - space < 20 else index
+    space = text.rfind(" ", max(0, index - _NEAR), index + 1)
+    return space + 1 if index > 0 and index - space < _NEAR else index
 
 
 def word_end(text: str, index: int) -> int:
     """Where the word at `index` of `text` ends; `index` itself where that is far."""
-    space = text.find(" ", index)
-    return space if 0 <= space - index < 20 else (len(text) if len(text) - index < 20 else index)
+    space = text.find(" ", index, index + _NEAR)
+    return space if space >= 0 else (len(text) if len(text) - index < _NEAR else index)

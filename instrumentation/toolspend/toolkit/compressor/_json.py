@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 from ...evidence.weight import weigh
 from . import _rows
 from ._focus import Focus, facts_in, is_error
-from ._pieces import FAIR, GOOD, MUST, Fitted
+from ._pieces import FAIR, GOOD, MOST_CHARS_PER_TOKEN, MUST, Fitted
 
 _LEVELS: Final = (
     (None, 10_000, 9), (None, 400, 9), (None, 160, 9), (64, 160, 9), (48, 160, 9), (32, 160, 8), (24, 120, 7),
@@ -21,6 +22,7 @@ _RARE_KEYS: Final = 3
 _MOST_FIELDS: Final = 20
 """An object of more like values than this is a map."""
 _KEY: Final = "key"
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _HUGE: Final = 1e300
 """Numbers from here on are no measures, and too large to be summed up."""
 
@@ -39,14 +41,19 @@ def parsed(text: str) -> Any:
 def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
     """The fullest of the forms that fits, else the leanest."""
     value = parsed(text)
-    whole = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    whole = _as_json(value)
     if weigh(whole).tokens <= max_tokens:
         return Fitted(whole, "", is_lossy=False)
     worth = _Worth(value, focus, max_tokens)
-    shaper, said = _Shaper(None, 0, 0, focus, worth), whole
+    shaper, said = _Shaper(None, 0, 0, focus, worth, math.inf), whole
     for max_rows, max_chars, max_depth in _LEVELS:
-        shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth)
-        said = shaper.render(value)
+        # The leanest is taken whatever its length.
+        most_chars = math.inf if max_rows == _LEVELS[-1][0] else max_tokens * MOST_CHARS_PER_TOKEN
+        shaper = _Shaper(max_rows, max_chars, max_depth, focus, worth, most_chars)
+        try:
+            said = shaper.render(value)
+        except _rows.TooLong:
+            continue
         if weigh(said).tokens <= max_tokens:
             break
     left = [
@@ -66,6 +73,7 @@ class _Worth:
         self.tables: dict[int, tuple[_rows.Table, list[int]]] = {}
         """Tables of lists and maps, with the rows that hold facts, by the identity of the value."""
         self._ranks: dict[int, int] = {}
+        self._of_each: dict[int, list[int]] = {}
         self._keys: Counter[str] = Counter()
         self._count(value)
         self._total = self._keys.total()
@@ -75,7 +83,17 @@ class _Worth:
         """MUST, GOOD or FAIR."""
         if isinstance(value, Mapping | list):
             return self._ranks.get(id(value), FAIR)
-        return MUST if self._focus.must_keep(value if isinstance(value, str) else json.dumps(value)) else FAIR
+        if not isinstance(value, str):
+            # No number speaks of an error.
+            return MUST if self._focus.names and self._focus.is_named(_as_json(value)) else FAIR
+        return MUST if self._focus.must_keep(value) else FAIR
+
+    def of_each(self, values: list[Any]) -> list[int]:
+        """The same of each of a list's values."""
+        known = self._of_each.get(id(values))
+        if known is None:
+            known = self._of_each[id(values)] = [self.of(each) for each in values]
+        return known
 
     def is_kept_by(self, key: str, value: Mapping[str, Any] | list[Any]) -> bool:
         """Whether `key` alone says that it must stay: the task named it, or it says that its parts are errors."""
@@ -104,10 +122,10 @@ class _Worth:
                     rank = GOOD if is_rare and facts_in(str(each)) else FAIR
                 found = min(found, rank)
         elif isinstance(value, list):
-            found = min(
-                (self._rank(each) if isinstance(each, Mapping | list) else self.of(each) for each in value),
-                default=FAIR,
-            )
+            for each in value:
+                if isinstance(each, Mapping | list):
+                    self._rank(each)
+            found = min(self.of_each(value), default=FAIR)
         else:
             return self.of(value)
         self._ranks[id(value)] = found
@@ -115,12 +133,17 @@ class _Worth:
 
 
 class _Shaper:
-    def __init__(self, max_rows: int | None, max_chars: int, max_depth: int, focus: Focus, worth: _Worth) -> None:
+    """A value at one level. It gives up, with TooLong, as soon as it has said more than `most_chars`."""
+
+    def __init__(
+        self, max_rows: int | None, max_chars: int, max_depth: int, focus: Focus, worth: _Worth, most_chars: float
+    ) -> None:
         self._max_rows = max_rows
         self._max_chars = max_chars
         self._max_depth = max_depth
         self._focus = focus
         self._worth = worth
+        self._left_chars = most_chars
         self.rows = 0
         self.chars = 0
         self.parts = 0
@@ -134,8 +157,14 @@ class _Shaper:
         if isinstance(value, str) and len(value) > self._max_chars:
             short = self._focus.shortened(value, max(8, self._max_chars // 3))
             self.chars += len(value) - len(short)
-            return json.dumps(short, ensure_ascii=False)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            return self._counted(_as_json(short))
+        return self._counted(_as_json(value))
+
+    def _counted(self, said: str) -> str:
+        self._left_chars -= len(said)
+        if self._left_chars < 0:
+            raise _rows.TooLong
+        return said
 
     def _object(self, value: Mapping[str, Any], depth: int) -> str:
         if (rows := self._rows_of(value)) is not None:
@@ -146,7 +175,7 @@ class _Shaper:
             if is_deep and self._worth.of(each) > GOOD and not self._worth.is_kept_by(key, each):
                 dropped += 1
             else:
-                parts.append(f"{json.dumps(key, ensure_ascii=False)}:{self.render(each, depth + 1)}")
+                parts.append(f"{self._counted(_as_json(key))}:{self.render(each, depth + 1)}")
         self.parts += dropped
         return "{" + ",".join(parts) + (f",…{dropped} more" if dropped else "") + "}"
 
@@ -173,16 +202,16 @@ class _Shaper:
             known = worth.tables[id(value)] = (_rows.Table(rows, self._focus), good)
         # A row has a token at least.
         max_rows = worth.most_rows if self._max_rows is None and len(rows) > worth.most_rows else self._max_rows
-        said, left = known[0].said(max_rows, self._max_chars, known[1])
+        said, left = known[0].said(max_rows, self._max_chars, known[1], most_chars=self._left_chars)
         self.rows += left
-        return said
+        return self._counted(said)
 
     def _list(self, values: list[Any], depth: int) -> str:
         if _rows.is_table(values):
             return f"[\n{self._table(values, values, values)}\n]"
         if self._max_rows is None or len(values) <= self._max_rows:
             return "[" + ",".join(self.render(each, depth + 1) for each in values) + "]"
-        ranks = [self._worth.of(each) for each in values]
+        ranks = self._worth.of_each(values)
         kept = {index for index, rank in enumerate(ranks) if rank == MUST}
         for index, rank in enumerate(ranks):
             if rank == GOOD and len(kept) < self._max_rows + 2 * _RARE_KEYS:

@@ -10,6 +10,8 @@ from ...evidence.weight import weigh
 from ._focus import Focus
 
 MUST, GOOD, FAIR, POOR = range(4)
+MOST_CHARS_PER_TOKEN: Final = 24
+"""No text has more, but of blanks: small letters alone have 21 by weight."""
 _GAP_TOKENS: Final = 4
 _AROUND: Final = 48
 _PASSES: Final = 4
@@ -44,18 +46,38 @@ def fit(pieces: Sequence[Piece], max_tokens: int, focus: Focus, unit: str, separ
             piece.rank = POOR
         said.add(piece.text)
     budget = float(max_tokens)
-    found = _fit(pieces, budget, focus, unit, separator)
+    weighed = _Weighed(pieces, focus)
+    found = _fit(pieces, budget, weighed, unit, separator)
     for _ in range(_PASSES - 1):
         weight = weigh(found.text).tokens
         if weight <= max_tokens:
             break
         budget *= 0.97 * max_tokens / weight
-        found = _fit(pieces, budget, focus, unit, separator)
+        found = _fit(pieces, budget, weighed, unit, separator)
     return found
 
 
-def _fit(pieces: Sequence[Piece], budget: float, focus: Focus, unit: str, separator: str) -> Fitted:
-    costs = [weigh(piece.text).tokens for piece in pieces]
+class _Weighed:
+    """Pieces with their weights, whole and shortened, each found once."""
+
+    def __init__(self, pieces: Sequence[Piece], focus: Focus) -> None:
+        self.costs = [weigh(piece.text).tokens for piece in pieces]
+        self._pieces = pieces
+        self._focus = focus
+        self._shorts: dict[int, tuple[str, int]] = {}
+
+    def short(self, index: int) -> tuple[str, int]:
+        """A piece, shortened where it is long, and its weight."""
+        known = self._shorts.get(index)
+        if known is None:
+            text = self._pieces[index].text
+            short = self._focus.shortened(text, _AROUND) if len(text) > 3 * _AROUND else text
+            known = self._shorts[index] = (short, self.costs[index] if short is text else weigh(short).tokens)
+        return known
+
+
+def _fit(pieces: Sequence[Piece], budget: float, weighed: _Weighed, unit: str, separator: str) -> Fitted:
+    costs = weighed.costs
     order = sorted(range(len(pieces)), key=lambda index: (pieces[index].rank, -pieces[index].score, index))
     chosen: dict[int, str] = {}
     used = 0.0
@@ -65,8 +87,8 @@ def _fit(pieces: Sequence[Piece], budget: float, focus: Focus, unit: str, separa
         piece = pieces[index]
         if piece.rank > GOOD:
             break
-        short = focus.shortened(piece.text, _AROUND) if len(piece.text) > 3 * _AROUND else piece.text
-        cost = min(weigh(short).tokens, costs[index]) + _GAP_TOKENS / 2
+        short, tokens = weighed.short(index)
+        cost = min(tokens, costs[index]) + _GAP_TOKENS / 2
         if piece.rank == MUST or used + cost <= budget:
             chosen[index] = short
             used += cost
@@ -74,7 +96,7 @@ def _fit(pieces: Sequence[Piece], budget: float, focus: Focus, unit: str, separa
                 shorts.append(index)
     # ... then these in full, and then the rest.
     for index in shorts:
-        more = costs[index] - weigh(chosen[index]).tokens
+        more = costs[index] - weighed.short(index)[1]
         if used + more <= budget:
             chosen[index] = pieces[index].text
             used += more

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
+import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
@@ -13,11 +16,16 @@ from typing import Any, Final
 from ._focus import Focus, facts_in, is_error
 
 _MOST_VALUES: Final = 6
+_DIGIT: Final = re.compile(r"\d")
 _MOST_GOOD: Final = 12
 _SELDOM: Final = 0.3
 """Fields of fewer rows than this share of them get no column of their own."""
 _RARE: Final = 0.1
 """A value is rare that comes up as seldom, against the mean of its column's values."""
+
+
+class TooLong(Exception):
+    """What is being said is longer than it may be, and not yet at its end."""
 
 
 def is_table(values: Sequence[Any]) -> bool:
@@ -48,8 +56,13 @@ class Table:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def said(self, max_rows: int | None, max_chars: int, good: Collection[int] = ()) -> tuple[str, int]:
-        """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first."""
+    def said(
+        self, max_rows: int | None, max_chars: int, good: Collection[int] = (), *, most_chars: float = math.inf
+    ) -> tuple[str, int]:
+        """The table as text, and how many rows were left out. `max_rows` None is all of them; `good` ones go first.
+
+        Raises TooLong as soon as its rows have more than `most_chars`.
+        """
         flat, focus = self._rows, self._focus
         shown = list(range(len(flat))) if max_rows is None else self._sample(max_rows, good)
         is_sampled = len(shown) < len(flat)
@@ -65,6 +78,8 @@ class Table:
             if self._seldom:
                 row.append(_others(flat[index], self._seldom, max_chars, focus))
             writer.writerow(([str(index)] if is_sampled else []) + row)
+            if buffer.tell() > most_chars:
+                raise TooLong
         lines.append(buffer.getvalue().rstrip("\n"))
         if is_sampled:
             lines += [_aggregate(column, found) for column, found in self._numeric.items()]
@@ -90,6 +105,18 @@ class Table:
         return [index for index, (text, field) in kept if self._focus.must_keep(text) or is_error(field)]
 
     @cached_property
+    def _distinct(self) -> list[int]:
+        """Where most rows fail, each way of failing once, and what the task named always."""
+        seen: set[str] = set()
+        found = []
+        for index in self._must:
+            kind = _shape(self._texts[index])
+            if self._focus.is_named(self._texts[index]) or kind not in seen:
+                seen.add(kind)
+                found.append(index)
+        return found
+
+    @cached_property
     def _unusual(self) -> list[int]:
         return _unusual(self._rows, self._columns, self._numeric, self._texts)
 
@@ -102,15 +129,7 @@ class Table:
         """The rows to show: those about errors and named ids always, then outliers and rare values, then a spread."""
         rows, must = self._rows, self._must
         if len(must) > max(0.5 * len(rows), max_rows):
-            # Where most rows fail, each way of failing is shown once, and what the task named always.
-            seen: set[str] = set()
-            distinct = []
-            for index in must:
-                kind = _shape(self._texts[index])
-                if self._focus.is_named(self._texts[index]) or kind not in seen:
-                    seen.add(kind)
-                    distinct.append(index)
-            must = distinct
+            must = self._distinct
         chosen = dict.fromkeys(must)
         for index in (*sorted(good), *self._unusual):
             if len(chosen) >= max(max_rows, len(must) + min(len(good), _MOST_GOOD)):
@@ -127,11 +146,13 @@ class Table:
 def _others(row: Mapping[str, Any], seldom: Collection[str], max_chars: int, focus: Focus) -> str:
     """The fields that few rows have, by name; those with facts in full, the rest as far as there is room."""
     told = [f"{column}={_cell(value, max_chars, focus)}" for column, value in row.items() if column in seldom]
-    good = [text for text in told if focus.must_keep(text) or (len(text) <= 2 * max_chars and facts_in(text))]
-    rest = [text for text in told if text not in good]
-    while rest and sum(map(len, rest)) > max_chars:
-        rest.pop()
-    return "; ".join([*good, *rest])
+    good: list[str] = []
+    rest: list[str] = []
+    for text in told:
+        is_good = focus.must_keep(text) or (len(text) <= 2 * max_chars and facts_in(text))
+        (good if is_good else rest).append(text)
+    ends = itertools.accumulate(map(len, rest))
+    return "; ".join([*good, *(text for text, end in zip(rest, ends, strict=True) if end <= max_chars)])
 
 
 def _flat(row: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, Any]:
@@ -198,9 +219,10 @@ def _unusual(
             if counts[said] <= _RARE * usual_count:
                 scores[index] += 3
     if rows:
-        usual = sorted(facts_in(text) for text in texts)[len(texts) // 2]
-        for index, text in enumerate(texts):
-            if facts_in(text) > usual:
+        facts = [facts_in(text) for text in texts]
+        usual = sorted(facts)[len(facts) // 2]
+        for index, count in enumerate(facts):
+            if count > usual:
                 scores[index] += 1
     return [index for index, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0]))]
 
@@ -241,4 +263,4 @@ def _number(value: float) -> str:
 
 
 def _shape(text: str) -> str:
-    return "".join("0" if character.isdigit() else character for character in text)[:120]
+    return _DIGIT.sub("0", text[:120])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from typing import Final
 
 from ...evidence.weight import weigh
 from . import _rows
 from ._focus import Focus
-from ._pieces import Fitted
+from ._pieces import MOST_CHARS_PER_TOKEN, Fitted
 
 _DELIMITERS: Final = ("\t", "|", ";", ",")
 _LEVELS: Final = ((None, 400), (64, 160), (40, 120), (28, 100), (20, 80), (14, 60), (10, 48), (6, 40), (4, 32), (2, 24))
@@ -46,7 +47,12 @@ def compress(rows: list[dict[str, str]], max_tokens: int, focus: Focus) -> Fitte
     for max_rows, max_chars in _LEVELS:
         if max_rows is None and len(rows) > max_tokens:
             continue  # a row has a token at least
-        said, left = table.said(max_rows, max_chars)
+        # The leanest is taken whatever its length.
+        most_chars = math.inf if (max_rows, max_chars) == _LEVELS[-1] else max_tokens * MOST_CHARS_PER_TOKEN
+        try:
+            said, left = table.said(max_rows, max_chars, most_chars=most_chars)
+        except _rows.TooLong:
+            continue
         if weigh(said).tokens <= max_tokens:
             break
     return Fitted(said, f"{left:,} rows" if left else "", is_lossy=bool(left))
