@@ -11,6 +11,7 @@ import pytest
 import seed_tools
 import toolspend
 from seed_tools import Tool, ToolRegistry
+from toolspend.evidence.definitions import version_of
 from toolspend.testing import Captured
 
 SCHEMA = {"type": "object", "properties": {}}
@@ -54,6 +55,27 @@ def test_a_selection_is_this_span(captured: Captured) -> None:
             "events": [],
         }
     ]
+
+
+def test_a_call_has_the_version_that_its_tool_has_now(captured: Captured) -> None:
+    """A description set anew and a schema edited in place are another version, as they are in the next request."""
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
+    registry = ToolRegistry()
+    registry.register(Tool("search", "Searches.", schema, lambda: "done", "research"))
+    toolspend.instrument(registry=registry, executor=seed_tools.execute_tool_calls_parallel, export=None)
+
+    def version() -> str:
+        call = {"type": "tool_use", "id": "1", "name": "search", "input": {}}
+        asyncio.run(seed_tools.execute_tool_calls_parallel([call], registry))
+        found: str = captured.spans()[-2]["attributes"]["toolspend.tool.version"]
+        return found
+
+    first = version()
+    registry.tools["search"].description = "Searches for books."
+    second = version()
+    schema["properties"]["query"] = {"type": "string"}
+    assert len({first, second, version()}) == 3
+    assert version() == version_of("search", "Searches for books.", schema)
 
 
 def test_the_selection_is_the_very_same_list(captured: Captured) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from .. import attributes as at
@@ -27,6 +27,11 @@ class ToolInfo:
     definition_chars: int | None = None
     function: object = None
     """The innermost function of its handler, by which a tool is known under another name."""
+
+    def become(self, other: ToolInfo) -> None:
+        """Takes over all that `other` says: the tool was edited."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(other, each.name))
 
     def attributes(self) -> dict[str, Any]:
         """Its span attributes, what is unknown left out."""

@@ -6,6 +6,7 @@ dicts) with `name, description, schema, handler, category, estimated_tokens`.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
@@ -30,12 +31,45 @@ _LISTINGS: Final = ("list_tools", "get_all_tools", "all", "get_tools")
 _HANDLERS: Final = ("handler", "function", "func", "fn", "callback")
 
 
+class _Seen:
+    """A tool as it was when it was described."""
+
+    __slots__ = ("_made_of", "_schema", "_tool", "info")
+
+    def __init__(self, tool: Any, info: ToolInfo) -> None:
+        self.info = info
+        self._tool = tool
+        self._made_of = _made_of(tool)
+        schema = self._made_of[2]
+        try:
+            self._schema = copy.deepcopy(schema) if type(schema) is dict else None
+        except Exception:  # it holds what is no JSON: that it was edited in place is not seen then
+            self._schema = None
+
+    def is_tool(self, tool: Any) -> bool:
+        """Whether it is this tool, whatever it says."""
+        return self._tool is tool
+
+    def is_of(self, tool: Any) -> bool:
+        """Whether it is this tool, and says the same still."""
+        now = _made_of(tool)
+        return (
+            self._tool is tool
+            and all(a is b for a, b in zip(self._made_of, now, strict=True))
+            and (self._schema is None or now[2] == self._schema)
+        )
+
+
+def _made_of(tool: Any) -> tuple[object, object, object]:
+    return _tools.read(tool, "name"), _tools.read(tool, "description"), _tools.read(tool, "schema")
+
+
 class _Registry:
     """One registry that we watch. `seen` holds each tool beside its description, by the tool's identity."""
 
     def __init__(self, registry: Any) -> None:
         self.registry = registry
-        self.seen: dict[int, tuple[Any, ToolInfo, tuple[object, ...]]] = {}
+        self.seen: dict[int, _Seen] = {}
         self.restores: list[Restore] = []
         self._members: list[int] = []
         self._by_name: dict[str, tuple[Any, ToolInfo]] = {}
@@ -71,19 +105,26 @@ class _Registry:
         known = self._by_name.get(name)
         if known is None:
             return True
+        seen = self.seen.get(id(known[0]))
+        if seen is None or not seen.is_of(known[0]):
+            return False
         handlers = [_tools.read(known[0], each) for each in _HANDLERS]
         return any(isinstance(each, Wrapped) for each in handlers) or not any(map(callable, handlers))
 
     def info(self, tool: Any) -> ToolInfo:
-        """The description of `tool`, made anew only when what it is made of has been replaced."""
-        made_of = (_tools.read(tool, "name"), _tools.read(tool, "description"), _tools.read(tool, "schema"))
+        """The description of `tool`, made anew only when what it is made of has been replaced or edited."""
         known = self.seen.get(id(tool))
-        if known is not None and known[0] is tool and all(a is b for a, b in zip(known[2], made_of, strict=True)):
-            return known[1]
+        if known is not None and known.is_of(tool):
+            return known.info
         info = _tools.describe(tool)
+        if known is not None and known.is_tool(tool):
+            # Its handler's wrapper holds what was known.
+            info.function = known.info.function
+            known.info.become(info)
+            info = known.info
         if info.declared_version is not None:
             definition_log.declare(info.name, info.declared_version)
-        self.seen[id(tool)] = (tool, info, made_of)
+        self.seen[id(tool)] = _Seen(tool, info)
         return info
 
     def _wrap_handler(self, tool: Any, info: ToolInfo) -> None:

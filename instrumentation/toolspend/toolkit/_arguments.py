@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import json
@@ -15,7 +16,8 @@ _MOST_SCHEMAS: Final = 1_024
 _MOST_SAID: Final = 5
 _INSTALL: Final = "pip install 'toolspend[toolkit]'"
 
-_validators: OrderedDict[int, tuple[Mapping[str, Any], Any]] = OrderedDict()
+_validators: OrderedDict[int, tuple[Mapping[str, Any], Any, Any]] = OrderedDict()
+"""By the identity of a schema: the schema, what it said then, and its validator."""
 
 
 @functools.cache
@@ -77,10 +79,10 @@ def _said(validator: Any, arguments: dict[str, Any], schema: Mapping[str, Any]) 
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
-    """The schema's validator, made once for each schema object."""
+    """The schema's validator, made once for each schema object, and again where that was edited in place."""
     known = _validators.get(id(schema))
-    if known is not None and known[0] is schema:
-        return known[1]
+    if known is not None and known[0] is schema and known[1] == schema:
+        return known[2]
     try:
         made = require().validator_for(schema, retriever=_no_network)
     except ValueError as error:
@@ -89,7 +91,7 @@ def _validator(schema: Mapping[str, Any]) -> Any:
             f"({str(error).splitlines()[0]}).",
             at.ERROR_INVALID_SCHEMA,
         ) from None
-    _validators[id(schema)] = (schema, made)
+    _validators[id(schema)] = (schema, copy.deepcopy(schema), made)
     if len(_validators) > _MOST_SCHEMAS:
         _validators.popitem(last=False)
     return made

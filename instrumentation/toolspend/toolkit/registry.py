@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -44,6 +44,8 @@ class ToolRegistry:
         self._indexed: list[Tool] = []
         self._said: list[tuple[object, ...]] = []
         self._seen_edit = 0
+        self._parameters: list[Mapping[str, Any]] = []
+        self._named: list[str] = []
         self._ranking: Ranking | None = None
         self._known: OrderedDict[tuple[str | None, int, str | None], Selection] = OrderedDict()
         self._last: Selection | None = None
@@ -141,8 +143,8 @@ class ToolRegistry:
 
     def find_tools(self, query: str, max_tools: int = 5, *, beyond: Iterable[Tool] = ()) -> list[Tool]:
         """Those of all tools that fit `query` best, the best first, without those in `beyond`."""
-        tools, known = self._current(), {FIND_TOOLS, *(tool.name for tool in beyond)}
-        found = (tools[place] for place in self._ranked(query).order)
+        tools, known = self._current(is_exact=True), {FIND_TOOLS, *(tool.name for tool in beyond)}
+        found = (tools[place] for place in self._ranked(query, tools).order)
         return [tool for tool in found if tool.name not in known and not tool.is_deprecated][:max_tools]
 
     def search_tool(self, max_tools: int = 5) -> Tool:
@@ -176,10 +178,11 @@ class ToolRegistry:
 
     def _select(self, task_type: str | None, max_tools: int, query: str | None) -> Selection:
         category = None if task_type is None else str(getattr(task_type, "value", task_type))
-        tools, asked = self._current(), (category, max_tools, query)
+        asked = (category, max_tools, query)
+        self._current()
         known = self._known.get(asked)
         if known is None:
-            known = self._known[asked] = self._chosen(tools, category, max_tools, query)
+            known = self._known[asked] = self._chosen(self._current(is_exact=True), category, max_tools, query)
             if len(self._known) > _REMEMBERED_TASKS:
                 self._known.popitem(last=False)
         else:
@@ -199,7 +202,7 @@ class ToolRegistry:
         return self.find_tools(query, self._most_found, beyond=chain(offered, pinned))
 
     def _chosen(self, tools: Sequence[Tool], category: str | None, max_tools: int, query: str | None) -> Selection:
-        ranked = self._ranked(query) if query else Ranked(list(range(len(tools))), (), 1)
+        ranked = self._ranked(query, tools) if query else Ranked(list(range(len(tools))), (), 1)
         pinned = [tool for tool in tools if tool.is_pinned]
         chosen: dict[str, Tool] = {}
         has_category = category is None
@@ -229,20 +232,31 @@ class ToolRegistry:
                 waiting += required.requires
         return list(found.values())
 
-    def _current(self) -> Sequence[Tool]:
-        """The tools that the registry holds; forgets what was made for others, or for what these said before."""
+    def _current(self, *, is_exact: bool = False) -> Sequence[Tool]:
+        """The tools that the registry holds; forgets what was made for others, or for what these said before.
+
+        What is set anew is noticed, and how many parameters a schema has that was edited in place: 15 us for a thousand
+        tools. Which ones it has is looked at where `is_exact`, for 0.15 ms.
+        """
         tools, edit = list(self.tools.values()), Tool.last_edit
-        if tools == self._indexed and edit == self._seen_edit:
+        is_known = (
+            tools == self._indexed
+            and edit == self._seen_edit
+            and sum(map(len, self._parameters)) == len(self._named)
+            and not (is_exact and list(chain.from_iterable(_parameters(tools))) != self._named)
+        )
+        if is_known:
             return self._indexed
         said = list(map(_said_by, tools))
         if tools != self._indexed or said != self._said:
             self._indexed, self._said, self._ranking = tools, said, None
             self._known.clear()
+        self._parameters = _parameters(tools)
+        self._named = list(chain.from_iterable(self._parameters))
         self._seen_edit = edit
         return self._indexed
 
-    def _ranked(self, query: str) -> Ranked:
-        tools = self._current()
+    def _ranked(self, query: str, tools: Sequence[Tool]) -> Ranked:
         if not tools:
             return Ranked([], (), None)
         if self._ranking is None:
@@ -254,6 +268,12 @@ class ToolRegistry:
             if self._calls and tool.name in self._calls
         }
         return self._ranking.rank(query, successes)
+
+
+def _parameters(tools: Iterable[Tool]) -> list[Mapping[str, Any]]:
+    """What each tool's schema holds its parameters in."""
+    found = (tool.schema.get("properties") for tool in tools)
+    return [each if isinstance(each, dict | Mapping) else {} for each in found]
 
 
 def _said_by(tool: Tool) -> tuple[object, ...]:

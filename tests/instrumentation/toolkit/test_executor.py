@@ -395,6 +395,15 @@ def test_arguments_as_json_text_are_read() -> None:
     assert block["content"] == "8"
 
 
+def test_arguments_are_held_against_the_schema_as_it_is_now() -> None:
+    """Also where somebody edited it in place since the last call."""
+    schema: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    registry = registry_of(Tool("twice", "Doubles.", schema, twice))
+    assert run(ask(("twice", {"n": "a"})), registry)[0].is_error
+    schema["properties"]["n"] = {"type": "string"}
+    assert run(ask(("twice", {"n": "a"})), registry)[0]["content"] == "aa"
+
+
 def test_a_schema_cannot_make_the_process_fetch() -> None:
     """A reference to elsewhere is refused without a look, and the call says whose mistake it is."""
     tool = Tool("far", "Far.", {"$ref": "http://127.0.0.1:9/schema.json"}, twice)

@@ -173,6 +173,28 @@ def test_what_is_edited_in_place_counts_at_once() -> None:
     assert first() == "get_logs"
 
 
+def test_a_schema_that_is_edited_in_place_counts_too() -> None:
+    """A parameter that came or went counts at once; one by another name where a task is new, and then for all."""
+    registry = ToolRegistry([*shop(), Tool("zulu", "Waits.", {"type": "object", "properties": {"x": {}}})])
+    schema = registry.tools["zulu"].schema
+
+    def first(query: str) -> str:
+        return registry.get_tools_for_task(query=query)[0].name
+
+    assert first("barometer") != "zulu"
+    schema["properties"]["barometer"] = {"type": "string"}
+    assert first("barometer") == "zulu"
+    del schema["properties"]["barometer"]
+    assert first("barometer") != "zulu"
+    del schema["properties"]["x"]
+    schema["properties"]["thermometer"] = {}
+    assert first("thermometer") == "zulu"
+    schema["properties"] = {"barometer": {}}
+    assert first("a thermometer, please") != "zulu"
+    assert first("barometer") == "zulu"
+    assert [each.name for each in registry.find_tools("barometer", 1)] == ["zulu"]
+
+
 def test_past_success_weighs_in() -> None:
     """Of two tools that fit equally well, the one that worked comes first."""
     registry = ToolRegistry([tool("alpha_search", "Searches."), tool("gamma_search", "Searches.")])
