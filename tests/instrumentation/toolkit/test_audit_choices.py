@@ -75,6 +75,29 @@ def test_an_unclear_choice_names_both_tools_what_they_share_and_what_to_add() ->
     assert finding.hint == f'Add to `kill_process` what sets it apart, such as "{said}"'
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [
+        (("get_customer", "Returns a customer's record: name, address and email.", "customer_id"),
+         ("fetch_client", "Fetches a client's record: name, address and email.", "client_id"), "'client'"),
+        (("list_orders", "Lists the orders of a shop.", "shop"),
+         ("get_purchases", "Gets the purchases of a shop.", "shop"), "'purchases'"),
+        (("search_documents", "Searches the handbook for documents about a topic.", "query"),
+         ("find_articles", "Finds articles of the handbook.", "q"), "'articles'"),
+        (("run_query", "Runs a query against the database and returns rows.", "sql"),
+         ("execute_sql", "Executes a SQL statement and returns the rows.", "statement"), "'sql'"),
+        (("get_invoice", "Gets an invoice of a tenant, with all its rows.", "id"),
+         ("fetch_bill", "Fetches the bill that was sent last, with all its rows.", "id"), "'bill'"),
+    ],
+)  # fmt: skip
+def test_one_thing_under_two_names_is_one_thing(first: Any, second: Any, word: str) -> None:
+    """Words that people use for each other set no two tools apart, and the finding says which they are."""
+    pair = [tool(name, text, **{of: described("Which one is meant")}) for name, text, of in (first, second)]
+    [finding] = [each for each in audit(pair) if each.check in ("overlapping_tools", "unclear_choice")]
+    assert (finding.tool, finding.related) == (second[0], (first[0],))
+    assert word in finding.evidence + finding.hint
+
+
 def test_tools_overlap_by_similarity_and_not_by_equal_words() -> None:
     """A word more makes no other tool, many do; of three that are alike each is told of once, with the nearest."""
     get = tool("get_device", "Get details of a device by its MAC address.")

@@ -8,7 +8,7 @@ from typing import Final
 
 from . import similarity
 from .findings import Finding
-from .purposes import PREPOSITIONS, SEARCHES, core
+from .purposes import PREPOSITIONS, SEARCHES, core, renamed
 from .subjects import Subject
 from .words import name_words, named, quoted, stem, verb, word_set
 
@@ -39,7 +39,7 @@ def unclear_choice(tools: Sequence[Subject]) -> Iterator[Finding]:
             "note",
             f"It shares {named(pair.shared)} with `{first.name}` (similarity {pair.score:.2f}), and neither names the "
             f"other or says when to use it: {quoted(second.description)} beside {quoted(first.description)}.",
-            f'Add to `{second.name}` what sets it apart, such as "{_sentence(first, second)}"',
+            _hint(first, second),
             related=(first.name,),
         )
 
@@ -54,6 +54,15 @@ def _amount(tool: Subject) -> frozenset[str] | None:
     said = {*name_words(tool.name), *core(tool.description)}
     found = [each for each in (_MUCH, _LITTLE) if each & said]
     return found[0] if len(found) == 1 else None
+
+
+def _hint(first: Subject, second: Subject) -> str:
+    if (words := renamed(second, first)) is not None:
+        return (
+            f"Say in `{second.name}` what {words[0]!r} means that {words[1]!r} in `{first.name}` does not; if they are "
+            "one thing, keep one of the two."
+        )
+    return f'Add to `{second.name}` what sets it apart, such as "{_sentence(first, second)}"'
 
 
 def _sentence(first: Subject, second: Subject) -> str:

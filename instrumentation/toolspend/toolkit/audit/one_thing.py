@@ -10,6 +10,7 @@ from typing import Final
 from . import similarity
 from .findings import Finding
 from .parameters import closed_choices
+from .purposes import renamed
 from .subjects import Parameter, Subject
 from .words import EFFECTS, Effect, lead, name_words, named, quoted, verb, word_set
 
@@ -80,10 +81,14 @@ def overlapping_tools(tools: Sequence[Subject]) -> Iterator[Finding]:
         first, second = pair.first, pair.second
         if first.names(second) or second.names(first):
             continue
+        words = renamed(second, first)
         why = (
             "Its description is that of another tool, word for word"
             if pair.is_word_for_word
             else f"It says the same as another tool, but for how much is told (similarity {pair.score:.2f})"
+            if words is None
+            else f"It says {words[0]!r} where another tool says {words[1]!r}, and else the same "
+            f"(similarity {pair.score:.2f})"
         )
         yield Finding(
             second.name,

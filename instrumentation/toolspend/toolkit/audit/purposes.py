@@ -31,6 +31,29 @@ _SAME: Final = (
     "run execute start launch trigger invoke",
 )
 _PLAIN: Final = {word: group.split()[0] for group in _SAME for word in group.split()}
+# Nouns of which people take either for one thing, whatever the server.
+_ALIKE: Final = {
+    stem(word): stem(group.split()[0])
+    for group in (
+        "customer client",
+        "order purchase",
+        "document article doc",
+        "image picture photo photograph",
+        "query sql statement q",
+        "database db",
+        "folder directory dir",
+        "employee worker",
+        "meeting appointment",
+        "company firm",
+        "repository repo",
+        "movie film",
+        "web internet",
+        "invoice bill",
+        "car vehicle automobile",
+        "error exception",
+    )
+    for word in group.split()
+}
 # How much of a thing is told, and how it is asked for: no other thing.
 _GENERIC: Final = frozenset(
     map(
@@ -45,7 +68,7 @@ _GENERIC: Final = frozenset(
 _FORMS: Final = frozenset(map(stem, word_set("summary overview lite light short minimal compact")))
 """A form of a thing and not another thing: `list_devices_lite` lists devices."""
 PREPOSITIONS: Final = word_set("by for with from in of to on at as without via using into")
-_IDENTIFYING: Final = word_set("id ids uuid key name slug url uri path ip number index pid query text")
+_IDENTIFYING: Final = word_set("id ids uuid key name slug url uri path ip number index pid query q sql statement text")
 _ASIDE: Final = re.compile(r"\b(?:including|such as|based on)\b|[(,:;]", re.IGNORECASE)
 
 
@@ -73,7 +96,11 @@ class Purpose:
     @property
     def identifiers(self) -> frozenset[str]:
         """Those of its parameters that say which thing is meant."""
-        return frozenset(each for each in self.signature if _IDENTIFYING.intersection(name_words(each)[-1:]))
+        return frozenset(
+            "_".join(_ALIKE.get(stem(word), word) for word in words)
+            for words in map(name_words, self.signature)
+            if _IDENTIFYING.intersection(words[-1:])
+        )
 
 
 def core(text: str) -> list[str]:
@@ -82,8 +109,27 @@ def core(text: str) -> list[str]:
 
 
 def meaning(tokens: list[str]) -> set[str]:
-    """The stems of the words that tell one thing from another."""
-    return content(tokens) - _GENERIC
+    """The stems of the words that tell one thing from another, one for all that people call the same thing."""
+    return {_ALIKE.get(each, each) for each in content(tokens) - _GENERIC}
+
+
+def renamed(tool: Subject, other: Subject) -> tuple[str, str] | None:
+    """What two tools call one thing, a word each; None where they call it the same, or nothing alike."""
+    mine, theirs = _called(tool), _called(other)
+    for thing in mine.keys() & theirs.keys():
+        if mine[thing].keys().isdisjoint(theirs[thing]):
+            return next(iter(mine[thing].values())), next(iter(theirs[thing].values()))
+    return None
+
+
+def _called(tool: Subject) -> dict[str, dict[str, str]]:
+    """Of the things that have several names, those that a tool speaks of: its words for each, by their stems."""
+    found: dict[str, dict[str, str]] = {}
+    for said in (*name_words(tool.name), *core(tool.description)):
+        word = said.removesuffix("'s").removesuffix("'")
+        if (key := stem(word)) in _ALIKE:
+            found.setdefault(_ALIKE[key], {}).setdefault(key, word)
+    return found
 
 
 def purpose(tool: Subject) -> Purpose | None:
@@ -94,7 +140,7 @@ def purpose(tool: Subject) -> Purpose | None:
     if does is None:
         return None
     things, rest = _parted([word for word in of_name if word != does])
-    nouns = [stem(word) for word in _telling(things)]
+    nouns = [_ALIKE.get(each, each) for each in map(stem, _telling(things))]
     heads = [each for each in nouns if each not in _FORMS]
     head = heads[-1] if heads else ""
     return Purpose(tool, does, _is_many(tool, does, told, things), head, frozenset({*nouns, *meaning(rest)} - {head}))

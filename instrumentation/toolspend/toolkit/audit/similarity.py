@@ -16,7 +16,7 @@ from typing import Final
 
 from .purposes import SEARCHES, Purpose, core, meaning, purpose
 from .subjects import Subject
-from .words import content, name_words, stem, verb, word_set, words
+from .words import name_words, stem, verb, word_set, words
 
 # Chosen by reading what is found in recorded lists: all of it was right, and below it stood what is told apart.
 TWINS: Final = 0.75
@@ -162,6 +162,6 @@ def _as_written(tool: Subject, weights: Vector) -> tuple[str, ...]:
     parameters = [word for each in tool.parameters or () for word in name_words(each.name)]
     written: dict[str, str] = {}
     for word in (*name_words(tool.name), *core(tool.description), *parameters):
-        for term in content([word]) & weights.keys():
+        for term in meaning([word]) & weights.keys():
             written.setdefault(term, word)
     return tuple(written[term] for term in sorted(written, key=lambda term: -weights[term])[:_MOST_SHARED])
