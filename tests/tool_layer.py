@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from toolspend.toolkit import Tool, ToolRegistry
+from toolspend.toolkit import Tool, ToolRegistry, ToolResult, execute_tool_calls
 
 NUMBER: dict[str, Any] = {
     "type": "object",
@@ -30,6 +30,17 @@ def ask(*calls: tuple[str, Any]) -> list[dict[str, Any]]:
     return [
         {"type": "tool_use", "id": f"toolu_{i}", "name": name, "input": input} for i, (name, input) in enumerate(calls)
     ]
+
+
+def run(calls: list[dict[str, Any]], registry: Any, **options: Any) -> list[ToolResult]:
+    """Runs calls in a loop of their own, where nothing may be left behind."""
+
+    async def main() -> list[ToolResult]:
+        blocks = await execute_tool_calls(calls, registry, **options)
+        assert not others(), "tasks are left behind"
+        return blocks
+
+    return asyncio.run(main())
 
 
 def others() -> set[asyncio.Task[Any]]:

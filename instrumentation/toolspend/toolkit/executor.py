@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -17,7 +18,7 @@ from ..evidence.weight import weigh
 from ..targets import _calls
 from ..targets._errors import ToolError, error_type
 from ..targets.executor import _around
-from . import _density, _shapes, _threads
+from . import _density, _shapes, _slots, _threads
 from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, ToolResult, content_of, text_of
@@ -110,12 +111,13 @@ async def execute_tool_calls(
 ) -> list[ToolResult]:
     """Runs the `tool_use` blocks at once and returns their `tool_result` blocks in the same order.
 
-    At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` or the tool says. A call has
-    `timeout_s` (or its tool's own) for all its attempts: there is more than one only where the tool is idempotent or
-    has no side effects. A failure of any kind is a block with `is_error` and what the model can do about it; its
-    `error_type`, which is not sent, says why it failed (`attributes.CALL_ERRORS`, or an exception's class). Results
-    beyond `max_result_tokens` go through `compressor`; `tracker` counts, refuses or compresses where a budget says so,
-    and knows from bills how many tokens a text has.
+    At most `max_concurrency` run at a time, and of one tool as many as `max_per_tool` says here, and as the tool says
+    in all batches together. A call has `timeout_s` (or its tool's own) for all its attempts: there is more than one
+    only where the tool is idempotent or has no side effects. What a generator yields is a list. A failure of any kind
+    is a block with `is_error` and what the model can do about it; its `error_type`, which is not sent, says why it
+    failed (`attributes.CALL_ERRORS`, or an exception's class). Results beyond `max_result_tokens` go through
+    `compressor`; `tracker` counts, refuses or compresses where a budget says so, and knows from bills how many tokens
+    a text has.
 
     Cancelled, it cancels every handler and waits for them. A synchronous handler runs in a thread, which nothing can
     end: it is told by `is_cancelled()`, and left behind.
@@ -135,8 +137,7 @@ class Runner:
         self._registry = registry
         self._options = options
         self._observe = getattr(registry, "observe", None)
-        self._slots: asyncio.Semaphore | None = None
-        self._per_tool: dict[str, asyncio.Semaphore | None] = {}
+        self._slots = _slots.Slots(options.max_concurrency, options.max_per_tool)
         self._left = 0
         self._done: asyncio.Future[None] | None = None
 
@@ -147,8 +148,7 @@ class Runner:
         require()
         loop = asyncio.get_running_loop()
         self._left, self._done = len(works), loop.create_future()
-        if len(works) > self._options.max_concurrency:
-            self._slots = asyncio.Semaphore(self._options.max_concurrency)
+        self._slots.expect(len(works))
         for work in works:
             work.task = loop.create_task(self._whole(work))
             work.task.add_done_callback(partial(self._ended, work))
@@ -214,31 +214,15 @@ class Runner:
             arguments = checked(work.input, _shapes.schema_of(tool))
         except BadArguments as error:
             return failed(work, f"{error} {work.name} was not run: {_mend(error)}", error.error_type)
-        own = self._slots_of(work.name, tool)
-        # The tool's own slot first: a call that waits for it must not hold one that others could use.
-        if own is None and self._slots is None:
+        needed = self._slots.of(work.name, tool)
+        if not needed:
             return await self._timed(work, tool, handler, arguments)
-        held = [slots for slots in (own, self._slots) if slots is not None]
-        for index, slots in enumerate(held):
-            try:
-                await slots.acquire()
-            except asyncio.CancelledError:
-                for taken in held[:index]:
-                    taken.release()
-                raise
-        work.held = held
+        await _slots.acquire(needed, tool)
+        work.held = needed
         try:
             return await self._timed(work, tool, handler, arguments)
         finally:
             _release(work)
-
-    def _slots_of(self, name: str, tool: Any) -> asyncio.Semaphore | None:
-        if name not in self._per_tool:
-            asked = self._options.max_per_tool
-            limit = asked.get(name) if isinstance(asked, Mapping) else asked
-            limits = [each for each in (limit, getattr(tool, "max_concurrency", None)) if each is not None]
-            self._per_tool[name] = asyncio.Semaphore(max(min(limits), 1)) if limits else None
-        return self._per_tool[name]
 
     async def _timed(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> ToolResult:
         tracker = self._options.tracker
@@ -312,7 +296,9 @@ class Runner:
         if stuck >= self._options.max_concurrency:
             said = f"{stuck} earlier runs of {work.name} still hang, so it was not started again. Use another tool."
             raise ToolError(said, error_type=at.ERROR_UNRESPONSIVE)
-        result = await _threads.in_thread(work.name, handler, arguments)
+        result = await _threads.in_thread(work.name, _run, {"handler": handler, "arguments": arguments})
+        if inspect.isasyncgen(result):
+            return [each async for each in result]
         return await result if inspect.isawaitable(result) else result
 
     async def _compressed(self, content: Content, name: str, max_tokens: int) -> Content:
@@ -351,6 +337,14 @@ class Runner:
                     at.ERROR_TIMEOUT,
                 ),
             )
+
+
+def _run(handler: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """What a synchronous handler returns; of an iterator, all that it yields until nobody waits any longer."""
+    result = handler(**arguments)
+    if not isinstance(result, Iterator):
+        return result
+    return list(itertools.takewhile(lambda _: not _threads.is_cancelled(), result))
 
 
 def _release(work: Work) -> None:

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 import toolspend
-from tool_layer import ask, numbered, others, registry_of
+from tool_layer import ask, numbered, others, registry_of, run
 from toolspend.evidence.weight import weigh
 from toolspend.testing import Captured
-from toolspend.toolkit import Retries, Tool, ToolError, ToolResult, _threads, execute_tool_calls, is_cancelled
+from toolspend.toolkit import Retries, Tool, ToolError, _threads, execute_tool_calls, is_cancelled
 from toolspend.toolkit import executor as module
 
 QUICK = Retries(max_attempts=3, base_s=0.001)
-
-
-def run(calls: list[dict[str, Any]], registry: Any, **options: Any) -> list[ToolResult]:
-    async def main() -> list[ToolResult]:
-        blocks = await execute_tool_calls(calls, registry, **options)
-        assert not others(), "tasks are left behind"
-        return blocks
-
-    return asyncio.run(main())
 
 
 async def twice(n: int) -> int:
@@ -125,41 +118,6 @@ def test_two_hundred_calls_of_which_a_fifth_fail_are_all_answered() -> None:
     assert all(block["content"] == str(n) for n, block in enumerate(blocks) if n % 5)
     assert [block["tool_use_id"] for block in blocks] == [call["id"] for call in calls]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tool ")]
-
-
-@pytest.mark.parametrize(("limit", "per_tool", "expected"), [(3, None, 3), (8, {"busy": 2}, 2), (8, None, 4)])
-def test_concurrency_is_bounded_overall_and_by_tool(limit: int, per_tool: Any, expected: int) -> None:
-    """Never more at once than the batch, the caller's limit for the tool, or the tool itself allows."""
-    now = most = 0
-
-    async def busy(n: int) -> int:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.002)
-        now -= 1
-        return n
-
-    registry = registry_of(numbered("busy", busy, max_concurrency=4))
-    run(ask(*[("busy", {"n": n}) for n in range(12)]), registry, max_concurrency=limit, max_per_tool=per_tool)
-    assert most == expected
-
-
-def test_a_tool_that_is_full_does_not_hold_up_others() -> None:
-    """Calls that wait for their tool's own slot take none of the batch's."""
-    release = asyncio.Event()
-
-    async def narrow(n: int) -> int:
-        await release.wait()
-        return n
-
-    async def wide(n: int) -> int:
-        release.set()
-        return n
-
-    registry = registry_of(numbered("narrow", narrow, max_concurrency=1), wide=wide)
-    calls = ask(*[("narrow", {"n": n}) for n in range(4)], ("wide", {"n": 9}))
-    assert [block["content"] for block in run(calls, registry, max_concurrency=2)] == ["0", "1", "2", "3", "9"]
 
 
 def test_a_late_call_is_cancelled_and_says_what_to_do(captured: Captured) -> None:
@@ -437,6 +395,33 @@ def test_every_kind_of_result_becomes_content() -> None:
     assert [block["content"] for block in blocks] == [
         "text", "", '{"a":[1,null]}', "bytes", [{"type": "text", "text": "x"}], "[3]", "[1,2]",
     ]  # fmt: skip
+
+
+def test_what_a_generator_yields_is_its_result() -> None:
+    """Of a synchronous one in its thread, of an asynchronous one too; what fails on the way fails the call."""
+
+    def rows(n: int) -> Iterator[int]:
+        yield from range(n)
+
+    async def rows_async(n: int) -> AsyncIterator[str]:
+        for number in range(n):
+            yield f"row {number}"
+
+    def broken(n: int) -> Iterator[int]:
+        yield n
+        raise ValueError("no more")
+
+    def endless(n: int) -> Iterator[int]:
+        return itertools.repeat(n)
+
+    registry = registry_of(rows=rows, rows_async=rows_async, broken=broken, endless=endless)
+    blocks = run(ask(*((name, {"n": 2}) for name in registry.tools)), registry, timeout_s=0.2)
+    assert [block["content"] for block in blocks[:2]] == ["[0,1]", '["row 0","row 1"]']
+    assert [block.error_type for block in blocks] == [None, None, "ValueError", "timeout"]
+    deadline = time.monotonic() + 5
+    while _threads.abandoned("endless") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _threads.abandoned("endless")
 
 
 def test_a_registry_of_another_shape_works() -> None:
