@@ -160,6 +160,44 @@ def test_code_keeps_the_lines_that_speak_of_errors_or_are_named() -> None:
     assert "except ValueError" not in found.text
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["The write failed: disk quota exhausted on zz9.", "ValueError: volume zz9 is full", "panic: volume zz9 gone",
+     "src/main.rs:12:5: error: volume zz9 is not in scope", "error[E0425]: cannot find volume zz9"],
+)  # fmt: skip
+def test_what_a_program_said_stays_among_its_source(said: str) -> None:
+    """A message of a compiler or an exception is no line of code, wherever it stands."""
+    code = "\n".join(f"def f{n}(a):\n    b = a + {n}\n    if b:\n        c = work(b)\n    return c" for n in range(90))
+    for place in (0, len(code) // 2, len(code)):
+        head, _, tail = code[place:].partition("\n")
+        found = made(f"{code[:place]}{head}\n{said}\n{tail}", 150)
+        assert (found.strategy, said in found.text) == ("code", True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Fehler: Verbindung zu Knoten zz9 verweigert.", "Die Anmeldung an zz9 ist fehlgeschlagen.",
+     "Erreur de connexion sur zz9.", "L'\u00e9chec de zz9.", "El fallo de zz9.", "Errores en zz9.",
+     "A tarefa zz9 falhou.", "\u041e\u0448\u0438\u0431\u043a\u0430 zz9.",
+     "\u8fde\u63a5 zz9 \u5931\u8d25", "zz9 \u306e\u30a8\u30e9\u30fc"],
+)  # fmt: skip
+def test_errors_in_other_languages_stay(said: str) -> None:
+    """In German, French, Spanish, Portuguese, Russian, Chinese and Japanese; what says that there is none need not."""
+    around = [f"Nr. {n} steht hier, und es ist alles in Ordnung mit ihr." for n in range(300)]
+    assert said in made("\n".join([*around[:99], said, *around[99:]]), 60).text
+    none = "Es gibt keine Fehler bei zz9, sagt der Bericht."
+    assert none not in made("\n".join([*around[:99], none, *around[99:]]), 60).text
+
+
+def test_an_error_stays_where_a_row_has_more_cells_than_the_header() -> None:
+    """And enough of what stands around it, however short the other cells become."""
+    rows = [f"{n},fine,{n * 7}" for n in range(300)]
+    rows[140] = "140,the write to the primary volume failed,0,which was an error of the quota of zz9"
+    found = made("\n".join(["id,state,size", *rows]), 120)
+    assert found.strategy == "table"
+    assert "the write to the primary volume failed" in found.text and "an error of the quota of zz9" in found.text
+
+
 FACTS_IN_BODIES = {
     "python": (
         "def f{n}(a):\n    b = a + {n}\n    if b:\n        c = work(b)\n{fact}\n        c = more(c)\n    return c\n\n",

@@ -45,6 +45,12 @@ _TEXT: Final = re.compile(r"([\"'`])(.+?)\1|(?://|#|--|/\*)\s(.+)")
 _CODED: Final = re.compile(r"(?<![\w-])(?=[\w-]{5})(?=[\w-]*\d)(?=[\d-]*[A-Za-z_])[\w-]+")
 _NAME: Final = re.compile(r"\b[A-Za-z][^\W_]*(?:[-_./:][^\W_]+)+|\b[a-z]+[A-Z]\w*")
 _SAID: Final = re.compile(r"\s*(?:return|yield|assert)\b")
+# What a program or a compiler said, among source: at the start of a line, and in words.
+_TOLD: Final = re.compile(
+    r"^(?:\w[\w .]*(?:Error|Exception)|[\w./\\-]+:\d+(?::\d+)?: (?:fatal )?error|(?i:error|fatal|panic))(?:\[\w+\])?"
+    r": \w+\W+\w"
+    r"|^[A-Z][a-z]+(?: [\w'./:-]+){3,}[.!]?$"
+)
 _OUTLINE: Final = 0.85
 """What is worth as much goes before definitions: a text that is raised in one place alone is."""
 _FACTS_SHARE: Final = 0.4
@@ -132,5 +138,7 @@ def _leave_room(pieces: Sequence[Piece], max_tokens: float) -> None:
 
 
 def _says_error(line: str) -> bool:
-    """Whether `line` has a text about an error; the names of exceptions and of functions are none."""
-    return is_error(line) and any(is_error(match.group(2)) for match in _SAYS.finditer(line))
+    """Whether `line` has a text about an error, or is one; the names of exceptions and of functions are none."""
+    if not is_error(line):
+        return False
+    return any(is_error(match.group(2)) for match in _SAYS.finditer(line)) or _TOLD.search(line) is not None

@@ -9,11 +9,16 @@ from typing import Final
 _ERROR: Final = re.compile(
     r"\b(?:\w*error|\w*exception|errors|fail(?:ed|s|ure|ures|ing)?|fatal|critical|panic(?:ked)?|traceback|denied|refused"
     r"|rejected|forbidden|unauthori[sz]ed|abort(?:ed)?|timed[ -]?out|unreachable|unavailable|out of memory|oom"
-    r"|segfault|corrupt(?:ed|ion)?|deadlock|unable to|could not|cannot|conflict|overdrawn|invalid)\b",
+    r"|segfault|corrupt(?:ed|ion)?|deadlock|unable to|could not|cannot|conflict|overdrawn|invalid"
+    # What other languages call an error.
+    r"|fehler\w*|fehlgeschlagen|erreurs?|\u00e9chec|a \u00e9chou\u00e9|errores|fall[o\u00f3]|erro|falha|falhou|errore"
+    r"|errori|\u043e\u0448\u0438\u0431\u043a\w*|\u043d\u0435 \u0443\u0434\u0430\u043b\u043e\u0441\u044c)\b"
+    r"|\u9519\u8bef|\u932f\u8aa4|\u5931\u8d25|\u5931\u6557|\u30a8\u30e9\u30fc|\uc624\ub958|\uc2e4\ud328",
     re.IGNORECASE,
 )
 _NO_ERROR: Final = re.compile(
-    r"\b(?:no|zero|without|any)\s+(?:error|fail|exception|conflict)\w*"
+    r"\b(?:no|zero|without|any|keine?|ohne|sans|aucune?|sin|nenhum|senza|nessun)\s+"
+    r"(?:error|fail|exception|conflict|fehler|erreur|erro)\w*"
     # None of them, but not "worker-0 failed" or "pump 0 failed", where the number is another word's.
     r"|(?<![^\s(\[,;|])0\s+(?:errors|failures|exceptions|conflicts)\b"
     r"|(?:(?<![^\s(\[,;|])(?<![^\W\d_]\s)"

@@ -16,6 +16,8 @@ from typing import Any, Final
 from ._focus import Focus, facts_in, is_error
 
 _MOST_VALUES: Final = 6
+_AROUND: Final = 32
+"""Characters that stay on each side of an error, or of what the task named, however short texts are to be."""
 _DIGIT: Final = re.compile(r"\d")
 _MOST_GOOD: Final = 12
 _SELDOM: Final = 0.3
@@ -249,7 +251,9 @@ def _said_counts(column: str, counts: Counter[str], rows: int, max_chars: int, f
 
 def _cell(value: Any, max_chars: int, focus: Focus) -> str:
     text = _plain(value)
-    return text if len(text) <= max_chars else focus.shortened(text, max(8, max_chars // 3))
+    if len(text) <= max_chars:
+        return text
+    return focus.shortened(text, max(_AROUND if focus.must_keep(text) else 8, max_chars // 3))
 
 
 def _plain(value: Any) -> str:

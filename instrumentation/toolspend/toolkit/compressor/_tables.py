@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 from collections import Counter
 from typing import Final
@@ -37,8 +38,15 @@ def rows_of(text: str) -> list[dict[str, str]] | None:
         if delimiter in ",;" and max(map(len, header)) > 40:
             continue  # prose with commas
         body = [row for row in found[1:] if not all(set(cell) <= set("-: ") for cell in row)]
-        return [dict(zip(header, row + [""] * (width - len(row)), strict=False)) for row in body]
+        return [_row(header, row, delimiter) for row in body]
     return None
+
+
+def _row(header: list[str], row: list[str], delimiter: str) -> dict[str, str]:
+    """A row by its columns; what it has beyond these stands in the last one."""
+    last = len(header) - 1
+    cells = [*row[:last], delimiter.join(row[last:])] if len(row) > len(header) else row
+    return dict(itertools.zip_longest(header, cells, fillvalue=""))
 
 
 def compress(rows: list[dict[str, str]], max_tokens: int, focus: Focus) -> Fitted:
