@@ -47,18 +47,21 @@ class ToolVersions:
         self._aliases: dict[str, tuple[str, date | None]] = {}
 
     def add(self, tool: Tool, version: str | None = None, *, is_default: bool = False) -> Tool:
-        """Adds a version (default: what the tool declares). The first, and one with `is_default`, is the default."""
+        """Adds a version (default: what the tool declares). The first, and one with `is_default`, is the default.
+
+        Raises BreakingChange where callers of the bare name would have to change: then nothing is added.
+        """
         version = version or tool.version
         if version is None:
             raise ValueError(f"{self.name}: give the version, here or as Tool(version=...)")
         if version in self._versions:
             raise ValueError(f"{self.name}: there is a version {version} already")
         made = dataclasses.replace(_untraced(tool), name=self.name_of(version), version=version)
+        if is_default:
+            self._refuse_breaking(made)
         self._versions[version] = made
-        if self._default is None:
+        if is_default or self._default is None:
             self._default = version
-        elif is_default:
-            self.set_default(version)
         return made
 
     def version(self, version: str, *, is_default: bool = False, **fields: Any) -> Callable[[F], F]:
@@ -72,11 +75,18 @@ class ToolVersions:
 
     def set_default(self, version: str, *, accept_breaking: bool = False) -> None:
         """Makes the bare name mean `version`. Raises BreakingChange where its callers would have to change."""
-        tool, before = self[version], self.default
-        breaking = [each for each in changes(before.schema, tool.schema) if each.is_breaking]
-        if breaking and not accept_breaking:
-            raise BreakingChange(f"{self.name}: version {version} breaks callers of {before.version}", breaking)
+        tool = self[version]
+        if not accept_breaking:
+            self._refuse_breaking(tool)
         self._default = version
+
+    def _refuse_breaking(self, tool: Tool) -> None:
+        if self._default is None:
+            return
+        found = [each for each in changes(self.default.schema, tool.schema) if each.is_breaking]
+        if found:
+            said = f"{self.name}: version {tool.version} breaks callers of {self.default.version}"
+            raise BreakingChange(said, found)
 
     def deprecate(self, version: str, *, until: date | None = None) -> Tool:
         """Says to whoever reads its description that another is to be used; after `until` it answers no call."""

@@ -79,6 +79,19 @@ def test_a_default_that_breaks_callers_is_refused_unless_accepted() -> None:
     assert made.default.version == "3"
 
 
+def test_a_refused_version_is_not_half_there() -> None:
+    """Where a default would break callers, the version that was to be it is not offered either."""
+    searches = ToolVersions("search")
+    searches.add(Tool("search", "Searches.", {"type": "object", "properties": {"query": {"type": "string"}}}), "1")
+    wanting = Tool("search", "Searches.", {"type": "object", "required": ["q"]})
+    with pytest.raises(BreakingChange):
+        searches.add(wanting, "2", is_default=True)
+    assert [tool.version for tool in searches] == ["1"]
+    searches.add(wanting, "2")
+    searches.set_default("2", accept_breaking=True)
+    assert searches.default.version == "2"
+
+
 def test_a_deprecated_version_says_so_and_is_left_out_of_a_registry() -> None:
     """The model reads which to use instead; where the old one is not asked for, nobody pays for its definition."""
     made = family()
