@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from toolspend.toolkit.audit import Finding, audit, in_order, scores
 from toolspend.toolkit.audit.observed import Use, audit_use
-from toolspend_dashboard.formats import number
+from toolspend_dashboard.formats import number, plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,20 +120,36 @@ def _counts(frame: pd.DataFrame, tool: str, what: str, count: str) -> dict[str, 
 
 
 def _shapes(frame: pd.DataFrame, tool: str) -> dict[str, int]:
-    """Results by shape; objects that share most of their keys count as one."""
+    """Results by shape; objects that share most of their keys count as one, and those of unknown keys as any other."""
     found: dict[str, int] = {}
     objects: list[tuple[set[str], str]] = []
+    unknown = 0
     for row in _rows(frame[frame["tool"] == tool]):
         shape = {"text": "text", "array": "an array"}.get(str(row.kind))
+        if shape is None and not isinstance(row.keys, str):
+            unknown += int(row.calls)
+            continue
         if shape is None:
-            keys = {key for key in str(row.keys).split(", ") if key} if isinstance(row.keys, str) else set()
+            keys = {key for key in str(row.keys).split(", ") if key}
             shape = next((name for seen, name in objects if _overlap(seen, keys) >= _SAME_KEYS), None)
             if shape is None:
-                shown, more = ", ".join(sorted(keys)[:5]), "…" if len(keys) > 5 else ""
-                shape = f"an object of {shown}{more}" if keys else "an empty object"
+                shape = _told(keys, len(objects), is_hashed=bool(row.is_hashed))
                 objects.append((keys, shape))
         found[shape] = found.get(shape, 0) + int(row.calls)
+    if unknown:
+        shape = objects[0][1] if objects else "an object"
+        found[shape] = found.get(shape, 0) + unknown
     return found
+
+
+def _told(keys: set[str], before: int, *, is_hashed: bool) -> str:
+    """An object of these keys in words, `before` others having been told of."""
+    if not keys:
+        return "an empty object"
+    if is_hashed:
+        fields = plural(len(keys), "other field" if before else "field")
+        return f"an object of {fields}" + (f" (kind {before + 1})" if before > 1 else "")
+    return f"an object of {', '.join(sorted(keys)[:5])}{'…' if len(keys) > 5 else ''}"
 
 
 def _overlap(one: set[str], other: set[str]) -> float:

@@ -182,6 +182,26 @@ def test_shapes_and_failures_are_read_from_captured_content(traced: Store) -> No
     assert of_store(traced).undefined == ("lookup",)
 
 
+def test_shapes_are_known_without_content(home: Path) -> None:
+    """As agents that capture none say them: objects with common keys are one shape, those of unknown keys too."""
+    shapes = [
+        "object:0a,1b,2c", "object:0a,1b", "object", "text", "text", "object:77,78", "object:77,78,79",
+        "object:e0,e1,e2", "array",
+    ]  # fmt: skip
+    spans = [call(number, **{"toolspend.tool.result_shape": shape}) for number, shape in enumerate(shapes, start=1)]
+    spans.append(call(20, "error", **{"error.type": "timeout", "toolspend.tool.result_shape": "text"}))
+    (home / "spool").mkdir(parents=True)
+    (home / "spool" / "agent-1.spool").write_bytes(encode(otlp_requests.protobuf(spans)))
+    assert served.run_here(home, "ingest").returncode == 0
+    with Store.open(home / "toolspend.duckdb", read_only=True) as store:
+        [finding] = [each for each in of_store(store).findings if each.check == "varying_output"]
+    said = (
+        "9 results came in 5 shapes: 3 times an object of 2 fields; 2 times text; 2 times an object of 2 other fields"
+    )
+    assert said in finding.evidence
+    assert finding.hint.startswith("Always return an object of 2 fields: ")
+
+
 def test_the_store_says_what_is_never_called(sample_store: Store) -> None:
     """What is offered and not called is found, with the requests that offered it; filters narrow it."""
     with sample_store.cursor() as cursor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import toolspend
 from seed_tools import Tool, ToolRegistry
 from toolspend import testing
 from toolspend.evidence.definitions import canonical
+from toolspend.targets._tools import shape_of
 
 
 class Sulky:
@@ -57,6 +59,43 @@ def test_a_call_with_an_odd_result_is_a_good_call(make: Callable[[], Any], captu
         assert span["status"] == "UNSET"
         assert "error.type" not in span["attributes"]
         assert "toolspend.tool.raw_result_chars" not in span["attributes"]
+
+
+@pytest.mark.parametrize(
+    ("result", "shape"),
+    [
+        ("three rows", "text"),
+        (' {"a": 1}\n', "object"),
+        ("[1, 2]", "array"),
+        ("[note] see below", "text"),
+        (None, "text"),
+        (7.5, "text"),
+        (b"[bytes]", "text"),
+        ([], "array"),
+        ((1, 2), "array"),
+        ({}, "object:"),
+        ({"name": "Ada", "id": 1}, {"id": 2, "name": "Bob"}),
+        ({f"user-{number}": 1 for number in range(21)}, "object"),
+        ({1: "a"}, "object"),
+        (Sulky(), None),
+    ],
+)
+def test_the_shape_of_a_result_is_known_without_its_content(
+    result: Any, shape: Any, captured: testing.Captured
+) -> None:
+    """Its kind, and eight bits of each of few keys: the same keys are the same shape, and none can be read there."""
+
+    def read(query: str) -> Any:
+        return result
+
+    toolspend.instrument(export=None)
+    toolspend.tool(read)("x")
+    [span] = captured.named("execute_tool read")
+    expected = shape if isinstance(shape, str | None) else shape_of(shape)
+    assert span["attributes"].get("toolspend.tool.result_shape") == expected
+    if isinstance(shape, dict):
+        assert re.fullmatch("object:[0-9a-f]{2},[0-9a-f]{2}", shape_of(shape) or "")
+        assert shape_of(shape) != shape_of({"id": 1, "colour": "red"})
 
 
 def test_anything_has_a_canonical_text() -> None:

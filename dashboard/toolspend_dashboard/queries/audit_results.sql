@@ -1,10 +1,11 @@
--- One row per tool and text of a failure (at most 200 characters of it), and one per tool and shape of its other results,
--- of calls whose content was captured.
+-- One row per tool and text of a failure (at most 200 characters of it, of calls whose content was captured), and one per
+-- tool and shape of its other results: as the content shows, else as the agent said.
 with results as (
     select
         tool_calls.tool,
         tool_calls.status,
         spans.attributes ->> 'gen_ai.tool.call.result' as result,
+        spans.attributes ->> 'toolspend.tool.result_shape' as shape,
         spans.status_message
     from tool_calls
     inner join spans
@@ -28,15 +29,19 @@ select
     case when status = 'error' then left(coalesce(result, status_message), 200) end as message,
     case
         when status = 'error' then null
+        when result is null then split_part(shape, ':', 1)
         when json_valid(result) and json_type(result) in ('OBJECT', 'ARRAY') then lower(json_type(result))
         else 'text'
     end as kind,
     case
         when status <> 'error' and json_valid(result) and json_type(result) = 'OBJECT'
             then array_to_string(list_sort(json_keys(result)), ', ')
+        when status <> 'error' and result is null and shape like 'object:%'
+            then replace(split_part(shape, ':', 2), ',', ', ')
     end as keys,
+    status <> 'error' and result is null as is_hashed,
     count(*) as calls
 from results
-where case when status = 'error' then coalesce(result, status_message) else result end is not null
+where case when status = 'error' then coalesce(result, status_message) else coalesce(result, shape) end is not null
 group by all
-order by tool, calls desc, message, kind, keys
+order by tool, calls desc, message, kind, keys, is_hashed

@@ -56,6 +56,7 @@ class Call:
         "name",
         "raw_chars",
         "raw_identity",
+        "raw_shape",
         "runs",
         "span",
     )
@@ -75,6 +76,7 @@ class Call:
         self.message: str | None = None
         self.raw_chars: int | None = None
         self.raw_identity: int | None = None
+        self.raw_shape: str | None = None
         self.is_compressed = False
         self.is_inside = False
 
@@ -110,11 +112,12 @@ class Call:
         )
         return self.span
 
-    def returned(self, ended_ns: int, identity: int, chars: int | None) -> None:
-        """Its handler returned an object of that `id()` and size: the object itself is not kept."""
+    def returned(self, ended_ns: int, identity: int, chars: int | None, shape: str | None) -> None:
+        """Its handler returned an object of that `id()`, size and shape: the object itself is not kept."""
         self.ended_ns = ended_ns
         self.error_type = self.message = None
         self.raw_chars = chars
+        self.raw_shape = shape
         self.raw_identity = identity
 
     def raised(self, ended_ns: int, error: BaseException) -> None:
@@ -122,7 +125,7 @@ class Call:
         self.ended_ns = ended_ns
         self.error_type = error_type(error)
         self.message = config().content(f"{self.error_type}: {error}") if config().capture_content else None
-        self.raw_chars = self.raw_identity = None
+        self.raw_chars = self.raw_identity = self.raw_shape = None
 
     def end(self, end_ns: int, *, result_chars: int | None = None, result: str | None = None) -> None:
         """Ends its span, with what is known by now."""
@@ -132,6 +135,7 @@ class Call:
         found = {
             at.TOOL_ATTEMPT: self.attempts or None,
             at.TOOL_RAW_RESULT_CHARS: self.raw_chars,
+            at.TOOL_RESULT_SHAPE: self.raw_shape,
             at.TOOL_RESULT_CHARS: result_chars,
             at.TOOL_RESULT: result,
             at.ERROR_TYPE: self.error_type,
@@ -291,24 +295,27 @@ def finish(call: Call, result: object, error: BaseException | None) -> None:
     ended_ns = now_ns()
     try:
         chars = _tools.raw_chars(result) if error is None else None
+        shape = _tools.shape_of(result) if error is None else None
     except Exception as failure:  # an object that cannot even be looked at: its size is unknown, its call is not
         record_failure("size of a result", failure)
-        chars = None
+        chars = shape = None
     batch = call.batch
     if batch is None:
-        _settle(call, ended_ns, result, chars, error)
+        _settle(call, ended_ns, result, chars, shape, error)
         # What is of no known size is no text and no JSON.
         call.end(ended_ns, result=None if chars is None else _tools.raw_content(result))
         return
     with batch.lock:
         call.runs -= 1
         if not batch.is_over:
-            _settle(call, ended_ns, result, chars, error)
+            _settle(call, ended_ns, result, chars, shape, error)
 
 
-def _settle(call: Call, ended_ns: int, result: object, chars: int | None, error: BaseException | None) -> None:
+def _settle(
+    call: Call, ended_ns: int, result: object, chars: int | None, shape: str | None, error: BaseException | None
+) -> None:
     if error is None:
-        call.returned(ended_ns, id(result), chars)
+        call.returned(ended_ns, id(result), chars, shape)
     else:
         call.raised(ended_ns, error)
 

@@ -37,7 +37,7 @@ _LIMITS: Final = word_set(
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """How one tool was used. None is unknown; `shapes` and `messages` need captured content.
+    """How one tool was used. None is unknown; `messages` need captured content.
 
     `errors` counts failed calls by error type, `shapes` results by their shape, `messages` the texts of failures.
     """
