@@ -16,23 +16,16 @@ registry.register(registry.search_tool())
 
 
 @stations.version("1", category="weather", has_side_effects=False)
-async def names_of_stations(region: str) -> str:
-    """Lists weather stations of a region, by name only."""
-    return f"of the {region}: Faro, Porto, Sines"
+async def tell_of_stations(region: str) -> str:
+    """Tells of the rain at the weather stations of a region, as the observatory's bulletin does."""
+    return " ".join(f"At station {n} of the {region} some {n * 91 % 977 / 10} mm fell at night." for n in range(1, 90))
 
 
 @stations.version("2", is_default=True, category="weather", has_side_effects=False)
 async def rain_at_stations(region: str, limit: int = 60) -> list[dict[str, Any]]:
     """Lists weather stations of a region with the rain of the last month in millimetres."""
-    status = ["ok"] * 17 + ["failed: no signal since 3 October"] + ["ok"] * limit
-    return [{"id": f"ST-{n:03d}", "in": region, "rain_mm": n * 37 % 211, "status": status[n]} for n in range(limit)]
-
-
-@registry.tool(category="weather", has_side_effects=False)
-async def read_bulletin(month: str) -> str:
-    """Reads the weather bulletin of a month, as the observatory published it."""
-    said = "On day {} of {} some {} mm fell in the hills before the evening."
-    return " ".join(said.format(n, month, n * 91 % 977 / 10) for n in range(1, 90))
+    silent = {17: "failed: no signal since 3 October"}
+    return [{"id": f"ST-{n:03d}", "rain_mm": n * 37 % 211, "status": silent.get(n, "ok")} for n in range(limit)]
 
 
 @registry.tool(category="travel", has_side_effects=False, timeout_s=5.0)
@@ -56,13 +49,11 @@ async def run(client: Any, tracker: toolkit.Tracker) -> str:
     compress = functools.partial(toolkit.compress_tool_result, task=TASK, model="claude-haiku-4-5", client=client)
     options: dict[str, Any] = {"max_result_tokens": 300, "compressor": compress, "tracker": tracker}
     rain = toolkit.Step("rain", "stations_v2", {"region": "coast"})
-    bulletin = toolkit.Step("bulletin", "read_bulletin", {"month": "October"}, is_critical=False)
-    names = toolkit.Step("names", "stations_v1", {"region": "coast"}, is_critical=False)
-    plan = toolkit.Plan([rain, names, bulletin])
+    plan = toolkit.Plan([rain, toolkit.Step("bulletin", "stations_v1", {"region": "coast"}, is_critical=False)])
     await plan.run(registry, **options)
-    messages: list[Any] = [{"role": "user", "content": "\n\n".join([TASK, *map(str, plan.results.values())])}]
+    request: dict[str, Any] = {"model": "claude-sonnet-5", "max_tokens": 2_000}
+    request["messages"] = [{"role": "user", "content": "\n\n".join([TASK, *map(str, plan.results.values())])}]
     tools = registry.get_tools_for_task(max_tools=4, query=TASK)
-    request: dict[str, Any] = {"model": "claude-sonnet-5", "max_tokens": 2_000, "messages": messages}
     while True:
         request["tools"] = registry.get_tool_definitions(tools)
         response = await client.messages.create(**request)
@@ -71,7 +62,8 @@ async def run(client: Any, tracker: toolkit.Tracker) -> str:
         if not calls:
             return "".join(block.text for block in response.content if block.type == "text")
         results = await toolkit.execute_tool_calls(calls, registry, **options)
-        messages += [{"role": "assistant", "content": response.content}, {"role": "user", "content": results}]
+        turn = [{"role": "assistant", "content": response.content}, {"role": "user", "content": results}]
+        request["messages"] = [*request["messages"], *turn]
         tools.add_found(calls)
 
 

@@ -31,7 +31,7 @@ def test_what_the_agent_did_is_on_the_pages(tmp_path: Path, monkeypatch: pytest.
         assert not tools.exception
         table = tools.dataframe[0].value.set_index("Tool")
         assert (table.loc["find_trains", "Calls"], table.loc["find_trains", "Errors"]) == (2, 50.0)
-        assert table.loc["read_bulletin", "Mostly"].startswith("Compression")
+        assert table.loc["stations_v1", "Mostly"].startswith("Compression")
         versions = page(store, "tools", tool="stations_v2")
         assert not versions.exception
         assert any("Versions compared" in str(text.value) for text in versions.markdown)
