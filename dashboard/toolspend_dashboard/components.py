@@ -9,11 +9,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from toolspend.toolkit.audit import Finding, Severity
 from toolspend_dashboard import causes, charts, data, findings, formats, selection, theme
 from toolspend_dashboard.formats import markdown
 from toolspend_dashboard.queries import records
 
 PAGES = {name: f"screens/{name}.py" for name in ("overview", "tools", "audit", "session", "sql")}
+_SEVERITIES: dict[Severity, str] = {"error": "red", "warning": "orange", "note": "gray"}
 
 
 def palette() -> theme.Palette:
@@ -24,6 +26,16 @@ def palette() -> theme.Palette:
 def chart(figure: go.Figure, *, key: str, alt: str, height: Literal["content", "stretch"] = "content") -> None:
     """Draw a figure; `alt` says in words what it shows; with `height="stretch"` it grows to fill its card."""
     st.plotly_chart(figure, key=key, alt=alt, height=height, config=charts.CONFIG)
+
+
+def badge(found: Finding) -> str:
+    """How grave a finding of the audit is, as Markdown."""
+    return f":{_SEVERITIES[found.severity]}-badge[{found.severity}]"
+
+
+def audit_finding(found: Finding) -> None:
+    """A finding of the audit: what was seen, and below it what to do."""
+    st.markdown(f"{badge(found)} {formats.told(found.evidence)}  \n:gray[{formats.told(found.hint)}]")
 
 
 def section(title: str, note: str = "") -> None:

@@ -240,3 +240,25 @@ def test_the_page_shows_what_to_rewrite_and_leads_to_the_tool(page: Page, sample
     assert not app.exception
     use = {each.tool for each in found.findings if each.question == "use"}
     assert set(app.dataframe[0].value["Tool"]) == use
+
+
+def test_what_many_tools_have_against_them_is_said_once(page: Page, sample_store: Store) -> None:
+    """Tools that were never called are on one card, each with what it cost, and what to do about all of them."""
+    use = [each for each in of_store(sample_store).findings if each.question == "use"]
+    idle = [each.tool for each in use if each.check == "never_called"]
+    assert len(idle) >= 3
+    app = page(sample_store, "audit")
+    app.pills[0].set_value("use").run()
+    shown = [str(each.value) for each in app.markdown]
+    [card] = [text for text in shown if "each only to the tasks that need it" in text]
+    assert all(f"- {code(tool)} Offered in" in card for tool in idle)
+    assert f"#### Offered and never called: {len(idle)} tools" in shown
+
+
+def test_the_page_of_a_tool_says_what_the_audit_finds(page: Page, sample_store: Store) -> None:
+    """Beside its definition: the score, what was seen, and what to do."""
+    app = page(sample_store, "tools", tool="translate")
+    assert not app.exception
+    text = "\n".join(str(each.value) for each in (*app.markdown, *app.caption))
+    assert f"The audit gives it {of_store(sample_store).scores['translate']} of 100" in text
+    assert "and never called" in text and "Offer `translate` only to the tasks" in text

@@ -14,7 +14,8 @@ from toolspend_dashboard.formats import code, told
 
 # Beyond these the table leads on: a page of hundreds of cards is neither read nor quick.
 MAX_TOOLS = 25
-COLORS = {"error": "red", "warning": "orange", "note": "gray"}
+# As many tools with the same thing against them, and nothing else, are said on one card.
+MIN_ALIKE = 3
 LABELS = {
     "one_thing": "One thing",
     "description": "Description",
@@ -115,8 +116,39 @@ def card(tool: str, found: list[Finding]) -> None:
             st.markdown(f"**{audit.scores[tool]}** of 100", width="content")
             st.page_link(components.PAGES["tools"], label="Open", query_params=selection.query(tool=tool))
         for each in found:
-            badge = f":{COLORS[each.severity]}-badge[{each.severity}]"
-            st.markdown(f"{badge} {told(each.evidence)}  \n:gray[{told(each.hint)}]")
+            components.audit_finding(each)
+
+
+def card_of_several(found: list[Finding]) -> None:
+    """Tools that have the same thing against them: what it is of each, and once what to do."""
+    first = found[0]
+    with st.container(border=True, key=f"audit_all_{worst_first.index(first.tool)}"):
+        st.markdown(f"#### {CHECKS[first.check].title}: {formats.plural(len(found), 'tool')}")
+        said = "\n".join(f"- {code(each.tool)} {told(each.evidence)}" for each in found)
+        st.markdown(f"{components.badge(first)} :gray[{told(remedy(first))}]\n\n{said}")
+
+
+def remedy(finding: Finding) -> str:
+    """What is to be done about a finding, whichever tool it is of."""
+    return finding.hint.replace(f"`{finding.tool}`", "each")
+
+
+def cards(tools: list[str], found: dict[str, list[Finding]]) -> None:
+    """Each tool by itself, or with those that only have the same against them."""
+    alike: dict[str, list[Finding]] = {}
+    for tool in tools:
+        if len(found[tool]) == 1:
+            alike.setdefault(remedy(found[tool][0]), []).append(found[tool][0])
+    said: set[str] = set()
+    for tool in tools:
+        if tool in said:
+            continue
+        several = alike[remedy(found[tool][0])] if len(found[tool]) == 1 else []
+        if len(several) >= MIN_ALIKE:
+            card_of_several(several)
+            said.update(each.tool for each in several)
+        else:
+            card(tool, found[tool])
 
 
 def findings() -> None:
@@ -137,8 +169,7 @@ def findings() -> None:
             QUESTIONS[question] if question is not None else "The tools with most against them first.",
         )
         to_show = [picked] if picked is not None else [tool for tool in listed if narrowed[tool]]
-        for tool in to_show[:MAX_TOOLS]:
-            card(tool, narrowed[tool])
+        cards(to_show[:MAX_TOOLS], narrowed)
         if picked is not None and not narrowed[picked]:
             st.caption("Nothing was found against this tool.")
         if len(to_show) > MAX_TOOLS:

@@ -298,20 +298,30 @@ def versions_and_sessions(tool: str) -> None:
 
 
 def definition(tool: str) -> None:
-    """What the model is told about the tool."""
+    """What the model is told about the tool, and what the audit finds against it."""
     known = definitions[definitions["tool"] == tool]
+    audit = data.audit(filters)
+    found = [each for each in audit.findings if each.tool == tool]
     if known.empty:
+        if found:
+            with st.container(border=True):
+                section("Audit", f"{audit.scores[tool]} of 100.")
+                for each in found:
+                    components.audit_finding(each)
         return
     row = known.iloc[0]
     with st.container(border=True):
         version = markdown(str(row["tool_version"]))
         section(
             "Definition",
-            f"{formats.count(row['definition_tokens'])} tokens in every request that offers it; version {version}.",
+            f"{formats.count(row['definition_tokens'])} tokens in every request that offers it; version {version}. "
+            f"The audit gives it {audit.scores.get(tool, 100)} of 100.",
         )
         left, right = st.columns(2, gap="medium")
         with left:
             st.text(row["description"] if isinstance(row["description"], str) else "No description was recorded.")
+            for each in found:
+                components.audit_finding(each)
         if isinstance(row["input_schema"], str):
             with right:
                 st.code(components.pretty_json(row["input_schema"]), language="json", height=260)
