@@ -1,6 +1,12 @@
 -- One row per span of these traces that anything may follow from: those that may say something, all above them, and one
 -- for each set of session names that others say.
-with recursive of_traces as materialized (
+with recursive theirs as materialized (
+    select rowid as place
+    from spans
+    where trace_id in (select unnest(cast($traces as varchar[])))
+),
+
+of_traces as materialized (
     select
         rowid as place,
         trace_id,
@@ -12,7 +18,7 @@ with recursive of_traces as materialized (
         or regexp_matches(cast(attributes as varchar), $marks) as may_speak,
         case when not may_speak then json_extract(attributes, $sessions) end as named
     from spans
-    where trace_id in (select unnest(cast($traces as varchar[])))
+    where rowid in (select place from theirs)
 ),
 
 above as (
