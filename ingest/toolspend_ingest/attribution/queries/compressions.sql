@@ -1,13 +1,31 @@
 -- One row per compression of the sessions, with the prompts of the model requests made beneath it.
-with recursive asked as (
+with recursive compressing as (
     select
-        prompts.trace_id,
-        prompts.p,
+        trace_id,
+        request_id,
+        p
+    from attributed_prompts
+    where compressed_tool is not null
+),
+
+-- Of most sessions none: what the recursion joins with would be made of all spans.
+theirs as materialized (
+    select
+        trace_id,
+        span_id,
+        parent_span_id
+    from spans
+    where trace_id in (select trace_id from compressing)
+),
+
+asked as (
+    select
+        compressing.trace_id,
+        compressing.p,
         spans.parent_span_id as ancestor,
         1 as depth
-    from attributed_prompts as prompts
-    inner join spans on prompts.trace_id = spans.trace_id and prompts.request_id = spans.span_id
-    where prompts.compressed_tool is not null
+    from compressing
+    inner join theirs as spans on compressing.trace_id = spans.trace_id and compressing.request_id = spans.span_id
     union all
     select
         asked.trace_id,
@@ -15,7 +33,7 @@ with recursive asked as (
         spans.parent_span_id as ancestor,
         asked.depth + 1 as depth
     from asked
-    inner join spans on asked.trace_id = spans.trace_id and asked.ancestor = spans.span_id
+    inner join theirs as spans on asked.trace_id = spans.trace_id and asked.ancestor = spans.span_id
     where asked.depth < 32
 ),
 

@@ -13,6 +13,7 @@ with requests as (
 
 evidence as (
     select
+        rowid as evidence_row_id,
         trace_id,
         request_id,
         session_id,
@@ -161,6 +162,7 @@ merged as (
         compactions.uncached_tokens as compaction_uncached,
         compactions.output_tokens as compaction_output,
         by_rate.* exclude (row_id),
+        evidence.evidence_row_id,
         evidence.request_id is not null as has_evidence,
         coalesce(evidence.has_delta, false) as has_delta,
         coalesce(evidence.has_output, false) as has_output,

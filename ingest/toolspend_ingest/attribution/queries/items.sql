@@ -6,11 +6,7 @@ with documents as (
         0 as part,
         try_cast(evidence.delta as varchar [] []) as items
     from attributed_prompts as prompts
-    inner join context_evidence as evidence
-        on
-            prompts.session_id = evidence.session_id
-            and prompts.trace_id = evidence.trace_id
-            and prompts.request_id = evidence.request_id
+    inner join context_evidence as evidence on prompts.evidence_row_id = evidence.rowid
     where prompts.has_delta
     union all
     select
@@ -19,11 +15,7 @@ with documents as (
         2 as part,
         try_cast(evidence.output as varchar [] []) as items
     from attributed_prompts as prompts
-    inner join context_evidence as evidence
-        on
-            prompts.session_id = evidence.session_id
-            and prompts.trace_id = evidence.trace_id
-            and prompts.request_id = evidence.request_id
+    inner join context_evidence as evidence on prompts.evidence_row_id = evidence.rowid
     where prompts.has_output
 ),
 
@@ -34,11 +26,7 @@ runs as (
         prompts.session,
         unnest(try_cast(evidence.restated as json [] [])) as run
     from attributed_prompts as prompts
-    inner join context_evidence as evidence
-        on
-            prompts.session_id = evidence.session_id
-            and prompts.trace_id = evidence.trace_id
-            and prompts.request_id = evidence.request_id
+    inner join context_evidence as evidence on prompts.evidence_row_id = evidence.rowid
     where evidence.restated is not null and prompts.session in (select unnest($broken))
 ),
 
