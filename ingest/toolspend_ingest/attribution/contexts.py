@@ -182,6 +182,28 @@ class _Assembly:
             is_better = (shared > 0) & (shared >= best)
             best[is_better] = shared[is_better]
             lineage.base[rows[is_better]] = other[is_better]
+        self._align_behind(rows[(best == 0) & (lineage.base[rows] < 0)])
+
+    def _align_behind(self, rows: Ints) -> None:
+        """The same for those whose very first piece is another: by most of the messages, one that the model wrote too."""
+        if not len(rows):
+            return
+        lineage, letter, count = self.lineage, self.pieces.letter, len(self.pieces)
+        owner = np.repeat(np.arange(len(rows)), self.length[rows])
+        ours = owner * count + self.pool[spans(self.start[rows], self.length[rows])]
+        begin, rank = lineage.first[self.inputs.prompts.session[rows]], lineage.rank[rows]
+        best = np.zeros(len(rows), dtype=np.int64)
+        for back in range(_CANDIDATES, 0, -1):
+            other = lineage.by_rank[begin + np.maximum(rank - back, 0)]
+            index = np.repeat(np.arange(len(rows)), self.length[other])
+            theirs = self.pool[spans(self.start[other], self.length[other])]
+            role = np.where(theirs < count, _ROLE[letter[np.minimum(theirs, count - 1)]], 0)
+            is_held = np.isin(index * count + theirs, ours) & (role > 0)
+            held, messages = (np.bincount(index[each], minlength=len(rows)) for each in (is_held, role > 0))
+            has_written = np.bincount(index[is_held & (role == _ROLE[A])], minlength=len(rows)) > 0
+            is_better = (rank >= back) & has_written & (2 * held >= messages) & (held >= best)
+            best[is_better] = held[is_better]
+            lineage.base[rows[is_better]] = other[is_better]
 
     def _shared(self, rows: Ints, others: Ints) -> Ints:
         """With how many equal pieces two prompts begin."""

@@ -106,10 +106,12 @@ def only(found: list[Break]) -> Break:
     return found[0]
 
 
-def again(prompt: Sequence[Piece], *, at: int = 20, marks: Marks | None = None, **billed: Any) -> Break:
+def again(
+    prompt: Sequence[Piece], *, at: int = 20, base: str | None = "b", marks: Marks | None = None, **billed: Any
+) -> Break:
     """The break of a third request, which by default sets a breakpoint at its end."""
     talk = cached()
-    talk.ask("c", prompt, at=at, base="b", marks=[(len(prompt) - 1, "5m")] if marks is None else marks, **billed)
+    talk.ask("c", prompt, at=at, base=base, marks=[(len(prompt) - 1, "5m")] if marks is None else marks, **billed)
     return only(talk.breaks())
 
 
@@ -128,9 +130,16 @@ WHOLE = {"write_5m": 6_200}
     ],
     ids=["changed", "added", "removed", "moved"],
 )
-def test_a_changed_definition_is_charged_to_its_tool(tools: list[Piece], tool: str, version: str) -> None:
-    """All that followed is billed again, and the tool at the first difference is to blame."""
-    found = again([*tools, SYSTEM, QUESTION, *TURN, *NEXT], write_5m=6_200 + 800 * (len(tools) - 2))
+@pytest.mark.parametrize("base", ["b", None], ids=["delta", "whole"])
+def test_a_changed_definition_is_charged_to_its_tool(
+    tools: list[Piece], tool: str, version: str, base: str | None
+) -> None:
+    """All that followed is billed again, and the tool at the first difference is to blame.
+
+    So it is where an emitter says every prompt whole, and the very first piece is another.
+    """
+    found = again([*tools, SYSTEM, QUESTION, *TURN, *NEXT], base=base, write_5m=6_200 + 800 * (len(tools) - 2))
+    assert found.base_request_id == "b"
     assert (found.cause, found.tool, found.tool_version, found.message_index) == ("definitions", tool, version, None)
     # Of the 5,100 tokens all are sent again but the definition that was changed or removed, which had about 800.
     gone = 800 if tools[0] is CHANGED or len(tools) == 1 else 0
@@ -279,6 +288,8 @@ def test_a_conversation_of_its_own_is_no_break() -> None:
     talk.ask("c", [SEARCH, ["s", 2000], ["u", 500]], at=20, base="b", marks=[(2, "5m")], write_5m=2_000)
     talk.ask("d", [SEARCH, FETCH, SYSTEM, ["u", 500]], at=20, base="b", model="claude-haiku-4-5", input=4_000)
     talk.ask("e", [definition("other", 9000), ["s", 2000], QUESTION], at=20, base="b", write_5m=3_000)
+    talk.ask("f", [definition("other", 9000), ["s", 2000], QUESTION], at=20, write_5m=3_000)
+    talk.ask("g", [["s", 2000], QUESTION, ["a", 90], ["u", 70], ["a", 80], ["u", 60]], at=20, write_5m=3_000)
     assert talk.breaks() == []
 
 
