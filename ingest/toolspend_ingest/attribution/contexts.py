@@ -185,7 +185,7 @@ class _Assembly:
         self._align_behind(rows[(best == 0) & (lineage.base[rows] < 0)])
 
     def _align_behind(self, rows: Ints) -> None:
-        """The same for those whose very first piece is another: by most of the messages, one that the model wrote too."""
+        """The same for those whose first piece is another: by most of the messages, one that the model wrote too."""
         if not len(rows):
             return
         lineage, letter, count = self.lineage, self.pieces.letter, len(self.pieces)

@@ -176,7 +176,8 @@ class _Sharing:
             self._take_out(rows, short, place, owner, kept, letter, rest, wanted)
 
         of, letter = owner[new], letter[new]
-        part, totals, counts = self._parts(rows, of, letter, expected, rest, wanted)
+        is_untold = (letter == R) & (pieces.chars[piece[new]] == 0)
+        part, totals, counts = self._parts(rows, of, letter, is_untold, expected, rest, wanted)
         order = np.lexsort((np.arange(len(new)), part))
         starts = run_starts(part[order])
         shared = np.empty(len(new), dtype=np.int64)
@@ -192,7 +193,7 @@ class _Sharing:
         self.residual[rows] = np.where(gap > np.maximum(total // 50, 20 * MICRO), gap, 0)
 
     def _parts(
-        self, rows: Ints, of: Ints, letter: Ints, expected: Ints, rest: Ints, wanted: Ints
+        self, rows: Ints, of: Ints, letter: Ints, is_untold: Flags, expected: Ints, rest: Ints, wanted: Ints
     ) -> tuple[Ints, Ints, Ints]:
         """What shares a total of its own: the thinking, the writing, and the rest of each prompt's new pieces.
 
@@ -209,6 +210,7 @@ class _Sharing:
         written = np.where(base >= 0, self.written[base] * MICRO - thought - answer, 0)
         thinking_pieces = sums(is_thinking.astype(np.int64), of, count)
         written_pieces = sums(is_written.astype(np.int64), of, count)
+        untold = sums(is_untold.astype(np.int64), of, count)
         pieces = np.bincount(of, minlength=count)
         rest_pieces = pieces - thinking_pieces - written_pieces
         others = wanted - sums(np.where(is_thinking | is_written, expected, 0), of, count)
@@ -230,6 +232,10 @@ class _Sharing:
         is_direct &= (rest_pieces > 0) | (np.abs(left) <= written // 5 + 10 * MICRO)
         written = np.where(rest_pieces > 0, written, np.maximum(written + left, 0))
         limited = np.clip(rest, (_LEAST * wanted).astype(np.int64), (_MOST * wanted).astype(np.int64) + _SLACK)
+        # With usage alone all of a growth is the calls in between, of whatever size, unless their sizes were told.
+        is_all = contexts.lineage.is_inferred[rows] & (self.anchor[rows] >= 0) & (untold > 0)
+        limited = np.where(is_all, rest, limited)
+        is_direct |= is_all & (base >= 0) & (written > 0) & (written < rest) & (written_pieces > 0)
 
         part = of * 3 + np.where(is_direct[of], np.where(is_thinking, 2, np.where(is_written, 1, 0)), 0)
         totals = np.zeros(3 * count, dtype=np.int64)

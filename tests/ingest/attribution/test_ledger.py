@@ -251,6 +251,25 @@ def test_growth_without_evidence_is_the_calls_between() -> None:
     assert tokens(later, kind="unattributed") == pytest.approx(1000, abs=FRAMING)
 
 
+def test_growth_belongs_to_a_call_of_whatever_size_where_none_is_told() -> None:
+    """Spans that say a tool's name and nothing more: ten thousand tokens of growth are its result and what it was asked."""
+    talk = Conversation()
+    bills = [
+        bill("q0", 0, input=1_000, output=60),
+        bill("q1", 60, input=11_060, output=60),
+        bill("q2", 120, input=11_140, output=10),
+    ]
+    talk.session = Session("s", bills)
+    talk.call("big", "c1", "q0", second=30)
+    talk.call("tiny", "c2", "q1", second=90)
+    rows = ledger(talk.session)
+    assert tokens(pick(rows, request_id="q1", rate="input"), tool="big") == pytest.approx(10_060, abs=FRAMING)
+    assert tokens(pick(rows, request_id="q1", rate="input"), tool="big", kind="tool_use") <= 60
+    assert tokens(pick(rows, request_id="q2", rate="input"), tool="big") == pytest.approx(10_060, abs=FRAMING)
+    assert tokens(pick(rows, request_id="q2", rate="input"), tool="tiny") == pytest.approx(80, abs=FRAMING)
+    assert {row.basis for row in rows if row.tool} == {"inferred"}
+
+
 def test_runs_of_unknown_size_weigh_alike() -> None:
     """Of two calls between requests, one of unknown size does not take all of the growth."""
     talk = Conversation()
