@@ -139,7 +139,8 @@ def _write_step(con: duckdb.DuckDBPyConnection, session: str, growth: Growth, st
     new = slice(step.first_new, None)
     is_known = ledger.is_priced[new] & inputs.prompts.is_billed[new]
     costs = {"cost_usd": _dollars(ledger.cost[new], is_known).to_pylist()}
-    together.insert(LlmRequest, growth.requests, {**costs, "is_priced": ledger.is_priced[new].tolist()})
+    is_priced = [each and request.is_usage_known for each, request in zip(is_known, growth.requests, strict=True)]
+    together.insert(LlmRequest, growth.requests, {**costs, "is_priced": list(map(bool, is_priced))})
     together.insert(Evidence, list(growth.evidence.values()))
     first_new = len(inputs.calls) - len(growth.calls)
     said = _held(step.known, np.arange(first_new, len(inputs.calls)))
@@ -256,7 +257,7 @@ def _write(
     requests = {
         "row_id": pa.array(prompts.row_id[is_request]),
         "cost_usd": _dollars(ledger.cost[is_request], is_known),
-        "is_priced": pa.array(ledger.is_priced[is_request]),
+        "is_priced": pa.array(is_known),
     }
     _apply(con, "update_requests", attributed_requests=pa.table(requests))
     calls = account(ledger.contexts, total)

@@ -49,7 +49,7 @@ comment on column llm_requests.user_id is 'Whom the work was for.';
 comment on column llm_requests.tags is 'Tags given to the session.';
 comment on column llm_requests.compressed_tool is 'Tool whose result this request compressed; null for other requests.';
 comment on column llm_requests.cost_usd is 'US dollars billed; null where not priced.';
-comment on column llm_requests.is_priced is 'Whether every billed token has a known price.';
+comment on column llm_requests.is_priced is 'Whether the usage is known, and every billed token has a known price.';
 comment on column llm_requests.is_usage_known is 'Whether the span said what was billed, at every rate; where not, cost_usd is of what it said.';
 
 comment on table request_copies is 'One row per span that tells of a request for which another span stands in llm_requests; it is billed once.';
@@ -96,7 +96,7 @@ comment on column tool_calls.raw_result_chars is 'Characters of what the tool re
 comment on column tool_calls.argument_tokens is 'Tokens of the tool_use block, output side.';
 comment on column tool_calls.result_tokens is 'Tokens of the tool_result block as first sent.';
 comment on column tool_calls.raw_result_tokens is 'Tokens that the result would have had uncompressed.';
-comment on column tool_calls.times_sent is 'How many requests carried the result.';
+comment on column tool_calls.times_sent is 'How many requests carried the result; null where a later request of the session has unknown usage.';
 comment on column tool_calls.cost_usd is 'Call, result and carry in US dollars; null where not priced.';
 comment on column tool_calls.user_id is 'Whom the work was for; null without a span.';
 comment on column tool_calls.tags is 'Tags given to the session; null without a span.';

@@ -252,7 +252,7 @@ def test_growth_without_evidence_is_the_calls_between() -> None:
 
 
 def test_growth_belongs_to_a_call_of_whatever_size_where_none_is_told() -> None:
-    """Spans that say a tool's name and nothing more: ten thousand tokens of growth are its result and what it was asked."""
+    """Spans that say no more than a tool: ten thousand tokens of growth are its result and what it was asked."""
     talk = Conversation()
     bills = [
         bill("q0", 0, input=1_000, output=60),

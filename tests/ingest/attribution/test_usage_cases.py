@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent_trace import SESSION, chat
+from agent_trace import SESSION, chat, tool
 from otlp_requests import Made, protobuf
 from simulator import simulate
 from toolspend import attributes as at
@@ -104,6 +104,30 @@ def test_case_01_what_an_emitter_counts_is_not_guessed(store: Store, rows: Rows)
     assert tuple(row.values()) == (None, None, False)
     assert "input" not in billed(rows)
     assert rows((Path(__file__).parents[2] / "conservation.sql").read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("scope", ["toolspend", "somebody.else"], ids=["known", "unknown"])
+def test_what_a_prompt_of_unknown_size_carried_is_unknown(store: Store, rows: Rows, scope: str) -> None:
+    """A call that such a prompt may have carried has no count and no cost, its tool no context: not 0, not a part."""
+    asked = json.dumps([["c", 40, "search", "c1"]])
+    prompt = json.dumps({"delta": [["u", 40]], "segments": 1, "chars": 40})
+    sent = json.dumps({"delta": [["u", 40], *json.loads(asked), ["r", 900, "search", "c1"]],
+                       "segments": 3, "chars": 980})  # fmt: skip
+    first = {at.CONTEXT_EVIDENCE: prompt, at.OUTPUT_SEGMENTS: asked}
+    requests = [
+        chat(1, 2, 0, 1, scope=scope, attributes=first),
+        chat(1, 4, 2, 2, scope=scope, attributes={at.CONTEXT_EVIDENCE: sent}),
+    ]
+    for each in requests:
+        each.attributes = {key: value for key, value in each.attributes.items() if "cache" not in key}
+    load(store, *requests, tool(1, 3, "search", "c1", 1))
+    (call,) = rows("select times_sent, cost_usd from tool_calls")
+    (costs,) = rows("select context_tokens from tool_costs where tool = 'search'")
+    priced = {row["is_priced"] for row in rows("select is_priced from llm_requests")}
+    is_known = scope == "toolspend"
+    assert (call["times_sent"], call["cost_usd"] is not None) == ((1, True) if is_known else (None, False))
+    assert (costs["context_tokens"] is not None) is is_known
+    assert priced == {is_known}
 
 
 def test_case_01_figures_that_cannot_be_are_unknown(store: Store, rows: Rows) -> None:

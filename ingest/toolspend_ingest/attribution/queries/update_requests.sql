@@ -2,6 +2,6 @@
 update llm_requests
 set
     cost_usd = attributed_requests.cost_usd,
-    is_priced = attributed_requests.is_priced
+    is_priced = attributed_requests.is_priced and llm_requests.is_usage_known
 from attributed_requests
 where llm_requests.rowid = attributed_requests.row_id

@@ -26,6 +26,14 @@ parts as (
     group by tool
 ),
 
+-- Of a tool that no known prompt held a token of: none, where prompts of its sessions are known, else unknown.
+measured as (
+    select distinct ledger.tool
+    from context_ledger as ledger
+    inner join parts on ledger.tool = parts.tool and parts.context_tokens is null
+    where ledger.session_id in (select session_id from context_ledger where rate not in ('output', 'fee'))
+),
+
 -- A failed call ends early: its duration says nothing about a call that works.
 runs as (
     select
@@ -44,7 +52,7 @@ select
     runs.server,
     coalesce(runs.calls, 0) as calls,
     coalesce(runs.errors, 0) as errors,
-    cast(coalesce(parts.context_tokens, 0) as bigint) as context_tokens,
+    cast(coalesce(parts.context_tokens, if(measured.tool is null, null, 0)) as bigint) as context_tokens,
     cast(parts.definition_cost_usd as decimal(18, 9)) as definition_cost_usd,
     cast(parts.call_cost_usd as decimal(18, 9)) as call_cost_usd,
     cast(parts.result_cost_usd as decimal(18, 9)) as result_cost_usd,
@@ -59,4 +67,5 @@ select
     cast(coalesce(parts.unpriced_tokens, 0) as bigint) as unpriced_tokens
 from parts
 full outer join runs on parts.tool = runs.tool
+left join measured on parts.tool = measured.tool
 cross join bill
