@@ -66,6 +66,10 @@ class _Told:
     def is_root(self) -> bool:
         return self.request.request_id in self.rows.roots
 
+    @property
+    def conversation(self) -> str | None:
+        return self.rows.conversations.get(self.request.request_id)
+
     def head(self) -> _Told:
         found = self
         while found.leader is not None:
@@ -169,6 +173,8 @@ def _are_twins(inner: _Told, outer: _Told) -> bool:
     if one.trace_id == other.trace_id:
         return True
     # In another trace, as the context was lost: then it is a trace of its own, and the tokens must be said.
+    if None not in (named := {inner.conversation, outer.conversation}) and len(named) > 1:
+        return False
     return inner.is_root and one.service == other.service and one.input_tokens is not None and bool(one.input_tokens)
 
 

@@ -36,7 +36,7 @@ from .spans import SpanBatch, SpanRow
 from .statements import execute
 from .writing import FEW, Together
 
-DERIVATION = "8"
+DERIVATION = "9"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
 
 Progress = Callable[[int, int], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -31,6 +32,7 @@ SUM: Final = "sum"
 """Why two spans tell of one request: one lies within the other; they are the halves of a stream; the second says what
 the requests within it add up to."""
 _NOTHING: Final = Normalised()
+_TRACE_ID: Final = re.compile("[0-9a-f]{32}")
 Link: TypeAlias = tuple[LlmRequest, LlmRequest, str]
 _FOLDED = (
     "tool_call_id",
@@ -69,6 +71,8 @@ class TraceRows:
     """Who told of a request or a call, by its span."""
     provider_request_ids: dict[str, str] = field(default_factory=dict)
     """The provider's ids of requests, by request id."""
+    conversations: dict[str, str] = field(default_factory=dict)
+    """The conversations that requests name themselves, by request id; ids that are made of a trace's are no names."""
 
     def sessions(self) -> set[str]:
         """The sessions that the rows belong to."""
@@ -153,6 +157,8 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
         rows.requests.append(request)
         if (provider_id := span.text(PROVIDER_REQUEST_ID, "request_id")) is not None:
             rows.provider_request_ids[request.request_id] = provider_id
+        if (name := span.text(at.CONVERSATION_ID)) is not None and not _TRACE_ID.fullmatch(name):
+            rows.conversations[request.request_id] = name
         if normalised.evidence is not None:
             normalised.evidence.session_id = session_id
             rows.evidence[request.request_id] = normalised.evidence

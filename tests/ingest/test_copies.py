@@ -124,6 +124,26 @@ def test_a_call_told_in_two_traces_is_one(store: Store, rows: Rows) -> None:
     assert copies(rows) == {2: (1, "twin")}
 
 
+@pytest.mark.parametrize(
+    ("names", "requests"),
+    [
+        (("monday", "tuesday"), 2),
+        (("monday", "monday"), 1),
+        (("monday", None), 1),
+        (("monday", f"{7:032x}"), 1),
+    ],
+    ids=["two", "one", "one that is not said", "one that is made of a trace's id"],
+)
+def test_calls_of_two_named_conversations_are_two(
+    store: Store, rows: Rows, names: tuple[str, str | None], requests: int
+) -> None:
+    """Two users who ask the same at once, each told by another emitter in a trace of its own."""
+    one, other = ({at.CONVERSATION_ID: name} if name else {} for name in names)
+    load(store, framework(1, 1, lasts_s=2, attributes=one))
+    load(store, sdk(2, 2, 0.1, attributes=other))
+    assert len(billed(rows)) == requests
+
+
 def test_a_span_with_something_above_it_is_no_lost_one(store: Store, rows: Rows) -> None:
     """Two workers of one service that ask the same at once, each in its own trace, are two."""
     load(store, Made(2, 9, "worker", {}), sdk(2, 2, 0.1, parent=9), framework(1, 1, lasts_s=2))
