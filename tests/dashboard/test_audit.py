@@ -188,17 +188,21 @@ def test_shapes_are_known_without_content(home: Path) -> None:
         "object:0a,1b,2c", "object:0a,1b", "object", "text", "text", "object:77,78", "object:77,78,79",
         "object:e0,e1,e2", "array",
     ]  # fmt: skip
-    spans = [call(number, **{"toolspend.tool.result_shape": shape}) for number, shape in enumerate(shapes, start=1)]
-    spans.append(call(20, "error", **{"error.type": "timeout", "toolspend.tool.result_shape": "text"}))
+    said: list[dict[str, Any]] = [
+        {"toolspend.tool.raw_result_chars": 9} | ({} if shape == "text" else {"toolspend.tool.result_shape": shape})
+        for shape in shapes
+    ]
+    spans = [call(number, **attributes) for number, attributes in enumerate(said, start=1)]
+    spans.append(call(20, "error", **{"error.type": "timeout"}))
     (home / "spool").mkdir(parents=True)
     (home / "spool" / "agent-1.spool").write_bytes(encode(otlp_requests.protobuf(spans)))
     assert served.run_here(home, "ingest").returncode == 0
     with Store.open(home / "toolspend.duckdb", read_only=True) as store:
         [finding] = [each for each in of_store(store).findings if each.check == "varying_output"]
-    said = (
+    told = (
         "9 results came in 5 shapes: 3 times an object of 2 fields; 2 times text; 2 times an object of 2 other fields"
     )
-    assert said in finding.evidence
+    assert told in finding.evidence
     assert finding.hint.startswith("Always return an object of 2 fields: ")
 
 

@@ -79,7 +79,6 @@ def test_a_batch_and_its_call_are_these_spans(captured: Captured) -> None:
                 "toolspend.tool.version": version,
                 "toolspend.tool.argument_chars": 16,
                 "toolspend.tool.raw_result_chars": 10,
-                "toolspend.tool.result_shape": "text",
                 "toolspend.tool.result_chars": 10,
                 "toolspend.tool.attempt": 1,
                 "toolspend.batch.id": f"{1:016x}",

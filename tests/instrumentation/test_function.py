@@ -60,7 +60,6 @@ def test_a_call_is_this_span(captured: Captured) -> None:
                 "toolspend.tool.has_side_effects": True,
                 "toolspend.tool.argument_chars": 15,
                 "toolspend.tool.raw_result_chars": 4,
-                "toolspend.tool.result_shape": "text",
                 "toolspend.tool.attempt": 1,
             },
             "events": [],

@@ -108,7 +108,6 @@ def test_a_call_is_one_span(captured: Captured) -> None:
         "toolspend.tool.server": "library",
         "toolspend.tool.argument_chars": 16,
         "toolspend.tool.raw_result_chars": 10,
-        "toolspend.tool.result_shape": "text",
     }
     sent = [span for span in captured.spans() if "tools/call" in span["name"] and span["kind"] == "CLIENT"]
     assert len(sent) == HAS_NATIVE_SPANS

@@ -64,13 +64,13 @@ def test_a_call_with_an_odd_result_is_a_good_call(make: Callable[[], Any], captu
 @pytest.mark.parametrize(
     ("result", "shape"),
     [
-        ("three rows", "text"),
+        ("three rows", None),
         (' {"a": 1}\n', "object"),
         ("[1, 2]", "array"),
-        ("[note] see below", "text"),
-        (None, "text"),
-        (7.5, "text"),
-        (b"[bytes]", "text"),
+        ("[note] see below", None),
+        (None, None),
+        (7.5, None),
+        (b"[bytes]", None),
         ([], "array"),
         ((1, 2), "array"),
         ({}, "object:"),

@@ -5,7 +5,11 @@ with results as (
         tool_calls.tool,
         tool_calls.status,
         spans.attributes ->> 'gen_ai.tool.call.result' as result,
-        spans.attributes ->> 'toolspend.tool.result_shape' as shape,
+        -- Of a text the agent says its size alone.
+        coalesce(
+            spans.attributes ->> 'toolspend.tool.result_shape',
+            case when spans.attributes ->> 'toolspend.tool.raw_result_chars' is not null then 'text' end
+        ) as shape,
         spans.status_message
     from tool_calls
     inner join spans

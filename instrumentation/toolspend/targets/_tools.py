@@ -117,20 +117,18 @@ def raw_chars(result: object) -> int | None:
 
 
 def shape_of(result: object) -> str | None:
-    """The shape of what a handler returned, as `attributes.TOOL_RESULT_SHAPE` has it; None where it is none of JSON's.
+    """The shape of what a handler returned, as `attributes.TOOL_RESULT_SHAPE` has it; None of a text, or of no JSON.
 
     JSON in a text is told by its ends, and its keys are not looked at.
     """
     if isinstance(result, str):
         ends = result[:_BLANKS].lstrip()[:1] + result[-_BLANKS:].rstrip()[-1:]
-        return {"{}": "object", "[]": "array"}.get(ends, "text")
+        return {"{}": "object", "[]": "array"}.get(ends)
     if isinstance(result, dict):
         if len(result) > _MOST_KEYS or not all(type(key) is str for key in result):
             return "object"
         return "object:" + ",".join(sorted(set(map(_digest, result))))
-    if isinstance(result, list | tuple):
-        return "array"
-    return "text" if result is None or isinstance(result, int | float | bytes | bytearray) else None
+    return "array" if isinstance(result, list | tuple) else None
 
 
 @functools.lru_cache(maxsize=4_096)

@@ -199,8 +199,8 @@ def _conclude(span: Span, result: Any, error: BaseException | None) -> None:
     text = _text(blocks) if isinstance(blocks, list) else None
     if text is not None:
         span.set_attribute(at.TOOL_RAW_RESULT_CHARS, len(text))
-        if _tools.read(result, "is_error", "isError") is not True:
-            span.set_attribute(at.TOOL_RESULT_SHAPE, _tools.shape_of(text) or "text")
+        if (shape := _tools.shape_of(text)) is not None:
+            span.set_attribute(at.TOOL_RESULT_SHAPE, shape)
         content = config().content(text)
         if content is not None:
             span.set_attribute(at.TOOL_RESULT, content)

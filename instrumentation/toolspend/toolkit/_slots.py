@@ -33,6 +33,8 @@ class Slots:
 
         The tool's own first: a call that waits for it must not hold one that others could use.
         """
+        if self._max_per_tool is None and getattr(tool, "max_concurrency", None) is None:
+            return [] if self._all is None else [self._all]
         limit = None if id(tool) in _inside.get() else getattr(tool, "max_concurrency", None)
         asked = self._max_per_tool
         most = asked.get(name) if isinstance(asked, Mapping) else asked

@@ -272,8 +272,8 @@ class ToolRegistry:
 
 def _parameters(tools: Iterable[Tool]) -> list[Mapping[str, Any]]:
     """What each tool's schema holds its parameters in."""
-    found = (tool.schema.get("properties") for tool in tools)
-    return [each if isinstance(each, dict | Mapping) else {} for each in found]
+    found = [tool.schema.get("properties") for tool in tools]
+    return [each if type(each) is dict or isinstance(each, Mapping) else {} for each in found]
 
 
 def _said_by(tool: Tool) -> tuple[object, ...]:
