@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from ._words import INSTALL
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The function's name; of a partial that of what it calls, of an object that of its class."""
+    inner = _called(function)
+    return str(getattr(inner, "__name__", type(inner).__name__))
 
 
 def description_of(function: Callable[..., Any]) -> str:
@@ -58,7 +65,17 @@ def _parsed(function: Callable[..., Any]) -> Any:
         import docstring_parser
     except ModuleNotFoundError as error:
         raise _missing(error) from None
-    return docstring_parser.parse(inspect.getdoc(function) or "")
+    inner = _called(function)
+    is_object = not (inspect.isroutine(inner) or isinstance(inner, type))
+    said = inspect.getdoc(inner.__call__ if is_object else inner)  # type: ignore[operator]
+    return docstring_parser.parse(said or inspect.getdoc(inner) or "")
+
+
+def _called(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What a partial calls in the end."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
 
 
 def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
@@ -66,5 +83,6 @@ def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
 
 
 def _as_type(function: Any) -> Any:
-    # To pydantic a function is a type too, whose values are calls; to the type checkers it is not.
-    return function
+    # To pydantic a function is a type too, whose values are calls; to the type checkers it is not. An object is none.
+    is_known = inspect.isroutine(function) or isinstance(function, type | functools.partial)
+    return function if is_known else function.__call__

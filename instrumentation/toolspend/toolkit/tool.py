@@ -16,6 +16,9 @@ from ..targets._errors import ToolError
 
 SELECTED_BY: Final = ("name", "description", "category", "server", "requires", "is_pinned", "is_deprecated")
 """The fields that a selection reads, beside the schema."""
+VERSION_META: Final = "toolspend/version"
+DEPRECATED_META: Final = "toolspend/deprecated"
+"""In `_meta` of a tool that an MCP server lists."""
 _WATCHED: Final = frozenset({*SELECTED_BY, "schema"})
 _edits: Final = itertools.count(1)
 _SCHEMAS: Final = ("schema", "input_schema", "inputSchema", "parameters")
@@ -71,9 +74,9 @@ class Tool:
         Types become JSON Schema, the docstring's text the description, its parameters' texts theirs. What
         `@toolspend.tool` declared holds here too.
         """
-        from ._signatures import description_of, schema_of
+        from ._signatures import description_of, name_of, schema_of
 
-        name = fields.pop("name", None) or getattr(function, "__name__", type(function).__name__)
+        name = fields.pop("name", None) or name_of(function)
         declared = _tools.declared(name)
         if declared is not None:
             fields.setdefault("version", declared.declared_version)
@@ -107,6 +110,13 @@ class Tool:
         known.update(
             _hints(said.get("annotations")) | {key: value for key, value in known.items() if value is not None}
         )
+        meta = said.get("_meta")
+        if isinstance(meta, Mapping):
+            # What `mcp_server` says of a version.
+            if isinstance(meta.get(VERSION_META), str):
+                known.setdefault("version", meta[VERSION_META])
+            if isinstance(meta.get(DEPRECATED_META), bool):
+                known.setdefault("is_deprecated", meta[DEPRECATED_META])
         if isinstance(said.get("outputSchema"), Mapping):
             known.setdefault("output_schema", copy.deepcopy(dict(said["outputSchema"])))
         if handler is not None:

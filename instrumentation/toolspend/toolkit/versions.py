@@ -16,7 +16,7 @@ from ._content import Content, ToolResult, content_of, text_of
 from ._schema_changes import Change, changes
 from ._shapes import is_async
 from .executor import Options, Runner, Work, failed
-from .tool import Tool
+from .tool import DEPRECATED_META, VERSION_META, Tool
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -240,7 +240,7 @@ def _block_as_mcp(types: Any, block: dict[str, Any]) -> Any:
 def _listed(types: Any, tool: Tool) -> Any:
     hints = {"read_only_hint": None if tool.has_side_effects is None else not tool.has_side_effects}
     hints["idempotent_hint"] = tool.is_idempotent
-    meta: Mapping[str, Any] = {"toolspend/version": tool.version, "toolspend/deprecated": tool.is_deprecated}
+    meta: Mapping[str, Any] = {VERSION_META: tool.version, DEPRECATED_META: tool.is_deprecated}
     return types.Tool(
         name=tool.name,
         description=tool.description,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import functools
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pytest
 
 import toolspend
+from tool_layer import ask, run
 from toolspend.targets import _tools
-from toolspend.toolkit import Tool, ToolError
+from toolspend.toolkit import Tool, ToolError, ToolRegistry
 
 
 class Unit(enum.Enum):
@@ -76,6 +78,34 @@ def test_a_function_without_annotations_or_docstring_is_a_tool_too() -> None:
         "required": ["query"],
         "additionalProperties": False,
     }
+
+
+def test_a_partial_and_an_object_that_is_called_are_tools_too() -> None:
+    """With the name and the words of what they call, and what is given already as a default."""
+
+    def search(query: str, limit: int) -> str:
+        """Searches the library.
+
+        Args:
+            query: Words to look for.
+        """
+        return f"{query} {limit}"
+
+    class Lookup:
+        """A catalogue."""
+
+        async def __call__(self, shelf: int) -> int:
+            """Looks up a shelf."""
+            return shelf
+
+    partial = Tool.from_function(functools.partial(search, limit=3))
+    assert (partial.name, partial.description) == ("search", "Searches the library.")
+    assert partial.schema["properties"]["query"]["description"] == "Words to look for."
+    assert partial.schema["required"] == ["query"]
+    looked_up = Tool.from_function(Lookup(), name="look_up")
+    assert (looked_up.description, list(looked_up.schema["properties"])) == ("Looks up a shelf.", ["shelf"])
+    blocks = run(ask(("search", {"query": "cats"}), ("look_up", {"shelf": 7})), ToolRegistry([partial, looked_up]))
+    assert [block["content"] for block in blocks] == ["cats 3", "7"]
 
 
 def positional(query: str, /) -> str:

@@ -324,6 +324,8 @@ def test_mcp_serves_every_version_under_its_name() -> None:
         ("search_documents_v1", {"toolspend/version": "1", "toolspend/deprecated": True}),
         ("search_documents_v2", {"toolspend/version": "2", "toolspend/deprecated": False}),
     ]
+    read = [Tool.from_mcp(tool) for tool in listed]
+    assert [(tool.version, tool.is_deprecated) for tool in read] == [("1", True), ("2", False)]
     said = {name: result.content[0].text for name, result in results.items()}
     assert said["search_documents_v1"] == said["find_documents"] == "one x"
     assert said["search_documents_v2"] == said["search_documents"] == "two x 10"
