@@ -14,7 +14,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 COOKIE = "toolspend"
-OTLP_PATHS = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics", "/healthz"})
+SIGNAL_PATHS = frozenset({"/v1/traces", "/v1/logs", "/v1/metrics"})
+OTLP_PATHS = SIGNAL_PATHS | {"/healthz"}
 SECRET_PATHS = frozenset({"/api/snapshot"})
 """Paths that check the secret of `server.json` themselves."""
 
@@ -77,9 +78,14 @@ class Gate:
         is_otlp_port = server is not None and server[1] == self._rules.otlp_port
         if is_otlp_port and scope["path"] not in OTLP_PATHS:
             return PlainTextResponse("this port takes POST /v1/traces, /v1/logs and /v1/metrics\n", 404)
-        if self._rules.token is None or scope["path"] in SECRET_PATHS:
-            return None
-        return self._refusal_without_token(scope, headers, self._rules.token)
+        if self._rules.token is not None and scope["path"] not in SECRET_PATHS:
+            refusal = self._refusal_without_token(scope, headers, self._rules.token)
+            if refusal is not None:
+                return refusal
+        # Streamlit's pages answer a GET of any path: an exporter that was redirected would take that for success.
+        if scope["type"] == "http" and scope["path"] in SIGNAL_PATHS and scope["method"] != "POST":
+            return PlainTextResponse(f"{scope['path']} takes POST\n", 405, {"allow": "POST"})
+        return None
 
     def _refusal_without_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
         if hmac.compare_digest(headers.get("authorization", "").encode(), f"Bearer {token}".encode()):
@@ -88,6 +94,9 @@ class Gate:
             return None
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         if scope["type"] == "http" and hmac.compare_digest(given.encode(), token.encode()):
+            # A browser goes on without the token in its address; what an exporter posts would be lost on the way.
+            if scope["method"] not in ("GET", "HEAD") or scope["path"] in OTLP_PATHS:
+                return None
             answer = RedirectResponse(scope["path"], 303)
             answer.set_cookie(COOKIE, cookie_value(token), httponly=True, samesite="strict")
             return answer

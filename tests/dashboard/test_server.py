@@ -400,6 +400,28 @@ def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
         assert served.request(f"{url}/", None, {"cookie": cookie.split(";")[0]}).status == 200
 
 
+def test_a_token_in_an_exporters_address_is_taken(tmp_path: Path) -> None:
+    """What is told to be exported is stored, also where the token is in the address and not in a header."""
+    with served.up(tmp_path / "home", TOOLSPEND_TOKEN="let-me-in") as server:
+        exporter = OTLPSpanExporter(f"{server.otlp_url}?token=let-me-in", timeout=10)
+        processor = SimpleSpanProcessor(exporter)
+        provider = TracerProvider()
+        provider.add_span_processor(processor)
+        provider.get_tracer("test").start_span("told by an exporter").end()
+        provider.shutdown()
+        assert ask(server, "select name from spans") == [("told by an exporter",)]
+        assert served.request(f"{server.otlp_url}?token=wrong", b"", {}).status == 401
+        assert served.request(f"{server.otlp_url}?token=let-me-in", None, {}).status == 405
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/v1/logs", "/v1/metrics"])
+def test_where_spans_are_sent_there_is_no_page(server: Server, path: str) -> None:
+    """What reads from there, as a client does that a proxy redirected, is told that it stored nothing."""
+    for url in (server.url, server.otlp_url.removesuffix("/v1/traces")):
+        answer = served.request(f"{url}{path}", None, {})
+        assert (answer.status, answer.headers["allow"], answer.text) == (405, "POST", f"{path} takes POST\n")
+
+
 def test_no_setting_of_the_user_can_turn_usage_statistics_on(tmp_path: Path) -> None:
     """The settings beside the script win over the environment and over the working folder's."""
     (tmp_path / ".streamlit").mkdir()
