@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+
+import pytest
 
 import otlp_requests
 
@@ -57,10 +60,27 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-c", START, *map(str, arguments)]
 
 
-def run(home: Path, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+def bound_by_permissions() -> list[str]:
+    """What a command line begins with so that files' permissions bind it, also where the tests are root's."""
+    if os.geteuid():
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root is bound by no permissions, and there is no setpriv")
+    capabilities = "-dac_override,-dac_read_search"
+    return ["setpriv", "--bounding-set", capabilities, "--inh-caps", capabilities]
+
+
+def run(
+    home: Path, *arguments: str | Path, before: Sequence[str] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with `before` in front of it."""
     return subprocess.run(
-        command(*arguments), env=environment(home, **more), capture_output=True, text=True, timeout=60, cwd=home.parent
+        [*before, *command(*arguments)],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=home.parent,
     )
 
 
@@ -121,10 +141,12 @@ def request(url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
 
 
 @contextlib.contextmanager
-def up(home: Path, *arguments: str | Path, command_name: str = "up", **more: str) -> Iterator[Server]:
+def up(
+    home: Path, *arguments: str | Path, command_name: str = "up", before: Sequence[str] = (), **more: str
+) -> Iterator[Server]:
     """`toolspend up`, or `demo`, on free ports; killed at the end where it still runs."""
     process = subprocess.Popen(
-        command(command_name, "--port", "0", "--otlp-port", "0", "--grpc-port", "0", *arguments),
+        [*before, *command(command_name, "--port", "0", "--otlp-port", "0", "--grpc-port", "0", *arguments)],
         env=environment(home, **more),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -112,8 +112,7 @@ def _import(names: tuple[str, ...]) -> None:
 
 def _snapshot(backend: Backend, secret: str) -> Callable[[Request], Any]:
     def make() -> Path:
-        with contextlib.suppress(ToolspendError):  # what is stored can be asked about all the same
-            backend.watcher.load().result()
+        backend.watcher.load_now()  # what is stored can be asked about all the same
         return snapshot.fresh()
 
     async def endpoint(request: Request) -> Response:

@@ -44,7 +44,7 @@ def sentence(status: dict[str, Any] | None, losses: pd.DataFrame) -> tuple[str, 
     if status is not None and status["problem"]:
         return "bad", f"Nothing can be stored: {status['problem']}."
     if status is not None and status["spool_failure"]:
-        return "warning", f"The spool is not loaded: {status['spool_failure']}."
+        return "warning", f"Not all of the spool is loaded: {status['spool_failure']}."
     refused, dropped = int(losses["refused"].sum()), int(losses["dropped"].sum())
     lost = [
         *([f"{formats.plural(refused, 'record')} could not be read"] if refused else []),

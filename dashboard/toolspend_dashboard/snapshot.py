@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import logging
 import tempfile
 import urllib.error
 import urllib.request
@@ -24,6 +25,8 @@ from .writer import Writer
 
 SERVER_TIMEOUT_S = 60
 SETTLE_S = 10
+
+_log = logging.getLogger("toolspend")
 
 
 class _Latest:
@@ -86,7 +89,8 @@ def for_command(db: Path, *, load_spool: bool = True) -> Iterator[Path]:
         try:
             with Store.open(db) as store:
                 if load_spool:
-                    ingest(store, None)
+                    for reason in ingest(store, None).unread.values():
+                        _log.warning("%s", reason)
                 store.snapshot(path)
         except StoreLocked:
             # A server that was starting when it was looked for has its address out by now.

@@ -16,6 +16,7 @@ from .writer import Writer
 
 POLL_S = 0.7
 TIDY_S = 30
+SHOWN_FILES = 3
 CHUNK_SPANS = 2_000
 """Spans of the spool to a transaction: who sends spans over the network waits for one at most."""
 
@@ -30,11 +31,12 @@ class Watcher:
         self._spool = spool
         self._poll_s = poll_s
         self._seen: dict[str, int] = {}
+        self._unread: dict[str, str] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="toolspend-spool")
         self._loaded_at: float | None = None
         self.failure: str | None = None
-        """Why the last load did not work, one line; None when it did."""
+        """Why the last load left something, one line; None when it did not."""
 
     def start(self) -> None:
         """Begin to watch."""
@@ -46,8 +48,9 @@ class Watcher:
         self._thread.join()
 
     def waiting_bytes(self) -> int:
-        """Size of what has come into the spool since it was last loaded."""
-        return sum(max(size - self._seen.get(name, 0), 0) for name, size in self._sizes().items())
+        """Size of what the spool holds that was not there, or could not be read, when it was last loaded."""
+        read = {name: size for name, size in self._seen.items() if name not in self._unread}
+        return sum(max(size - read.get(name, 0), 0) for name, size in self._sizes().items())
 
     def loaded_s_ago(self) -> float | None:
         """Seconds since the spool was last loaded; None where it has not been."""
@@ -56,6 +59,21 @@ class Watcher:
     def load(self) -> Future[Summary]:
         """Have what the spool holds loaded, after what already waits."""
         return self._writer.call(self._load, is_alone=False)
+
+    def load_now(self) -> None:
+        """Load what the spool holds; `failure` says what could not be."""
+        try:
+            unread = list(self.load().result().unread.values())
+            if unread:
+                self._fail("; ".join(unread[:SHOWN_FILES]) + (" and more" if len(unread) > SHOWN_FILES else ""))
+            else:
+                self.failure = None
+        except Busy:
+            return
+        except ToolspendError as error:
+            self._fail(str(error))
+        except Exception as error:
+            self._fail(f"{type(error).__name__}: {error}")
 
     def _load(self, store: Store) -> Summary:
         sizes = self._sizes()
@@ -66,7 +84,7 @@ class Watcher:
             is_derived_later=True,
             progress=lambda *_: self._between_chunks(),
         )
-        self._seen = sizes
+        self._seen, self._unread = sizes, summary.unread
         self._loaded_at = time.monotonic()
         self._writer.changed(summary.spans)
         return summary
@@ -88,22 +106,11 @@ class Watcher:
             sizes = self._sizes()
             # A file whose writer has gone does not grow, and is removed by the next load.
             if sizes != self._seen or (sizes and time.monotonic() - loaded_at > TIDY_S):
-                self._load_now()
+                self.load_now()
                 loaded_at = time.monotonic()
             self._stop.wait(self._poll_s)
 
-    def _load_now(self) -> None:
-        try:
-            self.load().result()
-            self.failure = None
-        except Busy:
-            return
-        except ToolspendError as error:
-            self._fail(str(error))
-        except Exception as error:
-            self._fail(f"{type(error).__name__}: {error}")
-
     def _fail(self, reason: str) -> None:
         if reason != self.failure:
-            _log.warning("the spool could not be loaded: %s", reason)
+            _log.warning("not all of the spool could be loaded: %s", reason)
         self.failure = reason

@@ -11,6 +11,7 @@ from toolspend import _home
 
 from .aside import Aside
 from .decode import Refusal
+from .errors import SourceUnreadable
 from .sources import CHUNK_BYTES, CHUNK_SPANS, Chunk, Source
 from .sources.files import otlp_files
 from .sources.spool import spool_files
@@ -48,6 +49,8 @@ class Summary:
     sources: list[SourceSummary] = field(default_factory=list)
     passed_over: int = 0
     """Files of the folders that are not read, by their names."""
+    unread: dict[str, str] = field(default_factory=dict)
+    """Files of the spool that could not be read and wait there, by name: why, in one line."""
 
     @property
     def spans(self) -> int:
@@ -77,7 +80,7 @@ class Summary:
     @property
     def has_refused(self) -> bool:
         """Whether anything could not be read."""
-        return self.refused > 0
+        return self.refused > 0 or bool(self.unread)
 
 
 def ingest(
@@ -117,9 +120,12 @@ def ingest(
 
         told(0.0)
         summary.sources.append(SourceSummary(source.name))
-        for chunk in source.chunks(None if again else store.position(source.name)):
-            waiting.add(summary.sources[-1], chunk)
-            told(chunk.share)
+        try:
+            for chunk in source.chunks(None if again else store.position(source.name)):
+                waiting.add(summary.sources[-1], chunk)
+                told(chunk.share)
+        except SourceUnreadable as error:
+            summary.unread[source.name] = str(error)
         waiting.finish(source)
         done += size
     waiting.store()

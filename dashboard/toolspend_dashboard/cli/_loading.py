@@ -63,6 +63,8 @@ def print_pruned(pruned: Pruned) -> None:
 
 def print_summary(summary: Summary, *, quiet: bool, nothing: str | None = None) -> None:
     """What was loaded, and from where what was not and why; one line a source that has something to say."""
+    for reason in summary.unread.values():
+        typer.echo(visible(reason), err=True)
     for source in summary.sources:
         if source.reason or source.refused or source.dropped:
             typer.echo(f"{visible(source.source)}: {_losses(source)}", err=True)

@@ -119,7 +119,11 @@ def _backlog(store: Store) -> str:
     waiting = backlog(spool_dir(), read_to)
     if not waiting.bytes:
         return "all of the spool is loaded"
-    return f"not loaded yet: {waiting.bytes:,} bytes of the spool in {waiting.frames:,} frames"
+    lies = [f"{waiting.frames:,} frames"] if waiting.frames or not waiting.unread else []
+    if waiting.unread:
+        more = f" and {len(waiting.unread) - 1:,} more" if len(waiting.unread) > 1 else ""
+        lies.append(f"files that cannot be read: {waiting.unread[0]}{more}")
+    return f"not loaded yet: {waiting.bytes:,} bytes of the spool in {' and '.join(lies)}"
 
 
 def _facts(cursor: Any) -> str:

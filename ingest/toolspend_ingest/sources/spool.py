@@ -12,6 +12,7 @@ from typing import BinaryIO
 from toolspend._frames import HEADER_BYTES, frame_bytes
 
 from ..aside import Aside
+from ..errors import SourceUnreadable
 from . import CHUNK_SPANS, Chunk
 from .framed import framed_chunks
 
@@ -41,7 +42,7 @@ class SpoolFile:
             return 0
 
     def chunks(self, stored: tuple[str, int] | None) -> Iterator[Chunk]:
-        """What was written since the stored position."""
+        """What was written since the stored position. Raises SourceUnreadable."""
         start = stored[1] if stored is not None else 0
         try:
             with self._path.open("rb") as file:
@@ -51,6 +52,8 @@ class SpoolFile:
                 data = file.read()
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise SourceUnreadable(self._path, error.strerror or str(error)) from error
         position = start
         keep = self._keep if self._aside is not None else None
         for chunk in framed_chunks(
@@ -78,11 +81,11 @@ class SpoolFile:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What of the spool is not loaded yet."""
+    """What of the spool is not loaded yet; of files that cannot be read, the names and no frames."""
 
-    files: int = 0
     bytes: int = 0
     frames: int = 0
+    unread: tuple[str, ...] = ()
 
 
 def spool_files(folder: Path, aside: Aside | None = None, chunk_spans: int = CHUNK_SPANS) -> list[SpoolFile]:
@@ -92,17 +95,21 @@ def spool_files(folder: Path, aside: Aside | None = None, chunk_spans: int = CHU
 
 def backlog(folder: Path, read_to: Callable[[str], int]) -> Backlog:
     """What of the spool lies beyond the position that each file, by its name, was read to."""
-    files = size = found = 0
+    size = found = 0
+    unread = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        start = read_to(path.name)
+        start, end = read_to(path.name), SpoolFile(path).size
+        if end <= start:
+            continue
         try:
             with path.open("rb") as file:
-                end = os.fstat(file.fileno()).st_size
-                if end > start:
-                    files, size, found = files + 1, size + end - start, found + _frames_from(file, start, end)
-        except OSError:  # loaded and removed meanwhile
+                found += _frames_from(file, start, end)
+        except FileNotFoundError:  # loaded and removed meanwhile
             continue
-    return Backlog(files, size, found)
+        except OSError:
+            unread.append(path.name)
+        size += end - start
+    return Backlog(size, found, tuple(unread))
 
 
 def _frames_from(file: BinaryIO, start: int, end: int) -> int:
