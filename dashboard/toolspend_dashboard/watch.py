@@ -10,6 +10,7 @@ from pathlib import Path
 
 from toolspend_ingest import Store, Summary, ingest
 from toolspend_ingest.errors import ToolspendError
+from toolspend_ingest.sources import as_text
 
 from .errors import Busy
 from .writer import Writer
@@ -96,7 +97,7 @@ class Watcher:
 
     def _sizes(self) -> dict[str, int]:
         try:
-            return {entry.name: entry.stat().st_size for entry in self._spool.glob("*.spool")}
+            return {as_text(entry.name): entry.stat().st_size for entry in self._spool.glob("*.spool")}
         except OSError:  # a file was deleted while it was listed
             return {}
 

@@ -15,8 +15,10 @@ import pytest
 import otlp_requests
 import served
 from agent_trace import agent_spans
+from otlp_requests import Made
 from toolspend import _command
 from toolspend._frames import encode
+from transcript_lines import Transcript, text, usage
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,6 +65,28 @@ def test_a_home_that_is_not_utf_8_is_said(tmp_path: Path, command: list[str]) ->
     home.mkdir()
     (home / "toolspend.duckdb").touch()
     assert "not UTF-8" in one_line(served.run_here(home, *command))
+
+
+def test_files_whose_names_are_not_utf_8_are_loaded(tmp_path: Path) -> None:
+    """Traces, a session of Claude Code and the spool: bytes are shown as escapes, and nothing is loaded twice."""
+    home, folder = tmp_path / "home", tmp_path / "projects" / os.fsdecode(b"caf\xe9")
+    for each in (folder, home / "spool"):
+        each.mkdir(parents=True)
+    (folder / "a.json").write_text(otlp_requests.json_text([Made(1, 1, "a")]), encoding="utf-8")
+    (folder / os.fsdecode(b"b\xe9.json")).write_text(otlp_requests.json_text([Made(2, 1, "b")]), encoding="utf-8")
+    session = Transcript(sessionId=None)  # the file's name says it
+    session.user("Hello.")
+    session.assistant([text("Hello.")], usage(10, 5), message_id="msg_1")
+    (folder / os.fsdecode(b"c\xe9.jsonl")).write_bytes(session.data())
+    (home / "spool" / os.fsdecode(b"d\xe9.spool")).write_bytes(encode(otlp_requests.protobuf([Made(4, 1, "d")])))
+    assert served.run(home, "ingest", folder).stdout == "3 sources: 3 loaded, 0 already there, 0 refused\n"
+    assert served.run(home, "ingest").stdout == "1 source: 1 loaded, 0 already there, 0 refused\n"
+    assert served.run(home, "ingest", folder).stdout == "3 sources: 0 loaded, 0 already there, 0 refused\n"
+    sources = served.run(home, "sql", "select source from ingest_log order by source", "-f", "csv").stdout.split()[1:]
+    shown = [f"{folder.parent}/caf\\xe9/{name}" for name in ("a.json", "b\\xe9.json", "c\\xe9.jsonl")]
+    assert sources == [*shown, "d\\xe9.spool"]
+    sessions = served.run(home, "sql", "select session_id from llm_requests", "-f", "csv").stdout.split()[1:]
+    assert sessions == ["c\\xe9"]
 
 
 def test_the_doctor_says_that_a_home_cannot_be_used(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ crash or a second run neither loses nor doubles any.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,11 @@ class Chunk:
     position: int
     dropped: int = 0
     share: float = 1.0
+
+
+def as_text(path: str) -> str:
+    """A path or a name as text that can be stored: what of it is not UTF-8 becomes escapes, as `\\xe9`."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class Source(Protocol):

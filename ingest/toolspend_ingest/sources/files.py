@@ -15,7 +15,7 @@ from ..claude_code.folders import is_session_path, is_side_file
 from ..claude_code.lines import is_transcript
 from ..decode import Decoded, Refusal, decode_json, decode_lines, decode_protobuf
 from ..errors import SourceUnreadable, first_line
-from . import CHUNK_BYTES, Chunk, compressed, foreign
+from . import CHUNK_BYTES, Chunk, as_text, compressed, foreign
 from .framed import framed_chunks
 from .transcripts import transcript_chunks
 
@@ -41,7 +41,7 @@ class OtlpFile:
     @property
     def name(self) -> str:
         """The file's full path."""
-        return str(self._path.resolve())
+        return as_text(str(self._path.resolve()))
 
     @property
     def size(self) -> int:
@@ -60,7 +60,7 @@ class OtlpFile:
             start = stored[1]
         elif self._was_read(_identity(data, len(data)), len(data)):
             return
-        for chunk in _chunks(data, start, _format(data, self._path), self._path.stem):
+        for chunk in _chunks(data, start, _format(data, self._path), as_text(self._path.stem)):
             chunk.decoded.refused.extend(damage)
             damage = []
             yield chunk

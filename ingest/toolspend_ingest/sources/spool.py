@@ -13,7 +13,7 @@ from toolspend._frames import HEADER_BYTES, frame_bytes
 
 from ..aside import Aside
 from ..errors import SourceUnreadable
-from . import CHUNK_SPANS, Chunk
+from . import CHUNK_SPANS, Chunk, as_text
 from .framed import framed_chunks
 
 SUFFIX = ".spool"
@@ -31,7 +31,7 @@ class SpoolFile:
     @property
     def name(self) -> str:
         """The file's name; names are never used twice."""
-        return self._path.name
+        return as_text(self._path.name)
 
     @property
     def size(self) -> int:
@@ -98,7 +98,8 @@ def backlog(folder: Path, read_to: Callable[[str], int]) -> Backlog:
     size = found = 0
     unread = []
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        start, end = read_to(path.name), SpoolFile(path).size
+        source = SpoolFile(path)
+        start, end = read_to(source.name), source.size
         if end <= start:
             continue
         try:
@@ -107,7 +108,7 @@ def backlog(folder: Path, read_to: Callable[[str], int]) -> Backlog:
         except FileNotFoundError:  # loaded and removed meanwhile
             continue
         except OSError:
-            unread.append(path.name)
+            unread.append(source.name)
         size += end - start
     return Backlog(size, found, tuple(unread))
 
