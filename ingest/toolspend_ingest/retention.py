@@ -7,6 +7,7 @@ no session is one of its own. Space that is freed is used again; the file does n
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from .spans import SpanBatch, SpanRow
 
 SPANS_AT_ONCE = 10_000
 """Spans to a transaction, so that those who send spans meanwhile do not wait long."""
+OLDEST: Final = timedelta(days=365_000)
+"""About a thousand years: a time before the year 1 cannot be told."""
 _UNITS: Final = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _AGE: Final = re.compile(r"\s*(\d+)\s*([hdw])\s*")
 Run = Callable[[Callable[[duckdb.DuckDBPyConnection], Any]], Any]
@@ -35,7 +38,10 @@ class AgeInvalid(ToolspendError):
     """A text that is no age."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} is no time to keep things for: give hours, days or weeks, as 12h, 30d or 8w")
+        super().__init__(
+            f"{text!r} is no time to keep things for: give hours, days or weeks, as 12h, 30d or 8w, "
+            f"{OLDEST.days:,} days at most"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +63,13 @@ class Pruned:
 def age(text: str) -> timedelta:
     """A time such as `12h`, `30d` or `8w`. Raises AgeInvalid."""
     match = _AGE.fullmatch(text.lower())
-    if match is None or int(match[1]) == 0:
+    if match is None:
         raise AgeInvalid(text)
-    try:
-        return int(match[1]) * _UNITS[match[2]]
-    except OverflowError:
-        raise AgeInvalid(text) from None
+    with contextlib.suppress(OverflowError, ValueError):
+        found = int(match[1]) * _UNITS[match[2]]
+        if timedelta() < found <= OLDEST:
+            return found
+    raise AgeInvalid(text)
 
 
 def prune(read: Run, transact: Run, keep: Keep, now: datetime, *, since: datetime | None = None) -> Pruned:

@@ -96,9 +96,11 @@ def test_ingest_prunes_what_is_older_than_told(home: Path) -> None:
     now_s = datetime.now(UTC).timestamp() - START / 1e9
     spans = [Made(1, 1, "old"), Made(2, 1, "young", at_s=now_s - 3600)]
     (home / "spool" / "1.spool").write_bytes(encode(protobuf(spans)))
-    wrong = served.run_here(home, "ingest", "--retain", "soon")
-    assert wrong.returncode == 2
-    assert "give hours, days or weeks" in wrong.stderr and wrong.stderr.count("\n") == 1
+    for command in ("ingest", "up"):
+        for age in ("soon", "999999d"):
+            wrong = served.run_here(home, command, "--retain", age)
+            assert wrong.returncode == 2
+            assert "give hours, days or weeks" in wrong.stderr and wrong.stderr.count("\n") == 1
     done = served.run_here(home, "ingest", "--retain", "1d")
     assert done.stdout.splitlines() == [
         "1 source: 2 loaded, 0 already there, 0 refused",
