@@ -15,7 +15,7 @@ from threading import Lock
 
 from toolspend_ingest import Store, Summary, ingest
 from toolspend_ingest.aside import Aside
-from toolspend_ingest.errors import StoreLocked
+from toolspend_ingest.errors import StoreDamaged, StoreLocked
 from toolspend_ingest.ingest import retry as read_again
 
 from . import address
@@ -80,31 +80,43 @@ def for_command(db: Path, *, load_spool: bool = True) -> Iterator[Path]:
 
     A server that has the store open is asked for one; else the store is opened here, copied, and closed again.
     """
-    running = address.find(db)
-    if running is not None and (path := _ask(running)) is not None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="toolspend-") as folder:
-        path = Path(folder) / "snapshot.duckdb"
-        try:
-            with Store.open(db) as store:
-                if load_spool:
-                    for reason in ingest(store, None).unread.values():
-                        _log.warning("%s", reason)
-                store.snapshot(path)
-        except StoreLocked:
-            # A server that was starting when it was looked for has its address out by now.
-            running = address.find(db)
-            if running is None or (served := _ask(running)) is None:
-                raise
-            path = served
-        yield path
+    with damage_told_of(db), tempfile.TemporaryDirectory(prefix="toolspend-") as folder:
+        yield _served(db) or _made(db, Path(folder) / "snapshot.duckdb", load_spool)
+
+
+@contextlib.contextmanager
+def damage_told_of(db: Path) -> Iterator[None]:
+    """What is found to be damaged in a copy of the store is said of the store."""
+    try:
+        yield
+    except StoreDamaged as error:
+        raise StoreDamaged(db, error.reason) from error
 
 
 def to_read(db: Path) -> Path:
     """A path of the store that can be opened read-only now: a server's snapshot, or the file itself."""
+    return _served(db) or db
+
+
+def _served(db: Path) -> Path | None:
+    """A snapshot by the server that has the store open; None where there is none."""
     running = address.find(db)
-    return (_ask(running) if running is not None else None) or db
+    return _ask(running) if running is not None else None
+
+
+def _made(db: Path, to: Path, load_spool: bool) -> Path:
+    try:
+        with Store.open(db) as store:
+            if load_spool:
+                for reason in ingest(store, None).unread.values():
+                    _log.warning("%s", reason)
+            store.snapshot(to)
+    except StoreLocked:
+        # A server that was starting when it was looked for has its address out by now.
+        if (served := _served(db)) is None:
+            raise
+        return served
+    return to
 
 
 def _ask(server: address.Address) -> Path | None:

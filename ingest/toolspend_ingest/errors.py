@@ -115,6 +115,7 @@ class StoreDamaged(StoreUnreadable):
             f"{path} is damaged ({first_line(reason)}): move it and {path.name}.wal away and start again, or put a "
             "copy back; what is in the spool will be loaded",
         )
+        self.reason = reason
 
 
 class StoreFailed(StoreError):

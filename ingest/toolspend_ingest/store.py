@@ -154,12 +154,14 @@ class Store:
 
     def position(self, source: str) -> tuple[str, int] | None:
         """What made the source the same when it was last read, and how many bytes of it are stored."""
-        row = self._con.execute(schema.query("position_of_source"), [source]).fetchone()
+        with self._failing_as_store():
+            row = self._con.execute(schema.query("position_of_source"), [source]).fetchone()
         return (str(row[0]), int(row[1])) if row else None
 
     def has_read(self, identity: str, position: int) -> bool:
         """Whether a source of this identity was read to this position, whatever it was called."""
-        return self._con.execute(schema.query("read_to_position"), [identity, position]).fetchone() is not None
+        with self._failing_as_store():
+            return self._con.execute(schema.query("read_to_position"), [identity, position]).fetchone() is not None
 
     def append(self, batch: SpanBatch, source: str, identity: str, position: int | None) -> Appended:
         """Store a batch and all that follows from it in one transaction; returns once it is on disk."""
@@ -280,7 +282,8 @@ class Store:
 
     def _prepare(self, prices_file: Path | None) -> None:
         self._con.execute("set enable_progress_bar = false")
-        found = layout.check(self._con, self.path, is_read_only=self.is_read_only)
+        with self._failing_as_store():
+            found = layout.check(self._con, self.path, is_read_only=self.is_read_only)
         if self.is_read_only:
             return
         with self._transaction():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -158,6 +159,35 @@ def test_a_damaged_store_is_named_and_the_spool_stays(tmp_path: Path) -> None:
     assert (spool / "1.spool").read_bytes() == content
     path.rename(home / "damaged")
     assert "1 loaded" in served.run_here(home, "ingest").stdout
+
+
+@pytest.mark.parametrize("command", [["report"], ["audit"], ["doctor"], ["reattribute"]])
+def test_damage_that_a_question_finds_is_one_line(tmp_path: Path, command: list[str]) -> None:
+    """A store may open well and have damage in its rows; what is said names it, and not the copy that was asked."""
+    home = tmp_path / "home"
+    path, made = home / "toolspend.duckdb", list[Made]()
+    with Store.open(path) as opened:
+        for trace in range(1, 500):
+            made += [agent_trace.chat(trace, 1, trace, trace), agent_trace.tool(trace, 2, "search", f"{trace}", trace)]
+        opened.append(batch(*made), "test", "test", None)
+    damage_rows(path)
+    found = served.run(home, *command)
+    assert found.returncode == 2
+    assert found.stderr.startswith(f"toolspend: {path} is damaged (Corrupt database file"), found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def damage_rows(path: Path) -> None:
+    """Flip a bit in each block of the file that is not read when the store is opened and copied."""
+    kept, tried = path.read_bytes(), path.with_name("tried.duckdb")
+    for start in range(3 * 4096, len(kept), 262_144):
+        damaged = bytearray(kept)
+        damaged[start + 5_000] ^= 1
+        tried.write_bytes(damaged)
+        with contextlib.suppress(StoreDamaged), Store.open(tried) as opened:
+            opened.snapshot(tried)
+            kept = bytes(damaged)
+    path.write_bytes(kept)
 
 
 def test_damage_found_while_serving_is_not_written_over(writer: Writer) -> None:

@@ -78,7 +78,8 @@ def print_claude_code(store: Store) -> None:
     from toolspend_dashboard.formats import usd
     from toolspend_ingest.claude_code import SERVICE
 
-    total = queries.run(store.cursor(), "totals", **queries.Filters(service=SERVICE).parameters()).iloc[0]
+    with store.reading() as cursor:
+        total = queries.run(cursor, "totals", **queries.Filters(service=SERVICE).parameters()).iloc[0]
     typer.echo(
         f"Claude Code: {int(total['sessions']):,} sessions, {int(total['requests']):,} requests, "
         f"{int(total['calls']):,} tool calls, {usd(total['cost_usd'])} at list prices; "

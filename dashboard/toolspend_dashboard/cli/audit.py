@@ -97,7 +97,7 @@ def _of_store(db: Path | None, since_: datetime | None) -> Audit:
     with (
         snapshot.for_command(store_to_read(db)) as path,
         Store.open(path, read_only=True) as store,
-        store.cursor() as cursor,
+        store.reading() as cursor,
     ):
         return tool_audit.of_store(lambda name: queries.run(cursor, name, **filters))
 

@@ -103,7 +103,11 @@ def _store(path: Path) -> Iterator[str]:
     if not path.exists():
         yield f"{path} does not exist yet: run `toolspend ingest` or `toolspend up`"
         return
-    with Store.open(snapshot.to_read(path), read_only=True) as store, store.cursor() as cursor:
+    with (
+        snapshot.damage_told_of(path),
+        Store.open(snapshot.to_read(path), read_only=True) as store,
+        store.reading() as cursor,
+    ):
         yield f"{path}, {path.stat().st_size:,} bytes, {_facts(cursor)}"
         yield _backlog(store)
         yield from _contents(cursor)

@@ -32,7 +32,7 @@ def reattribute(db: Db = None, verbose: Verbose = False) -> None:
     started = time.monotonic()
     with Store.open(path) as store:
         _rederive(store, show_progress=sys.stderr.isatty())
-        with store.cursor() as cursor:
+        with store.reading() as cursor:
             totals = queries.run(cursor, "totals", **Filters().parameters()).iloc[0]
             breaks = queries.run(cursor, "cache_breaks", **Filters().parameters())
     took = formats.duration((time.monotonic() - started) * 1_000)

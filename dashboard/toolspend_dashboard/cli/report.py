@@ -71,7 +71,7 @@ def report(
     with (
         snapshot.for_command(store_to_read(db)) as path,
         Store.open(path, read_only=True) as store,
-        store.cursor() as cursor,
+        store.reading() as cursor,
     ):
         content = gather(cursor, Filters(since=since_, session=session))
     if as_json:
