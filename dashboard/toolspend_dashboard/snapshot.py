@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import logging
+import os
 import tempfile
 import urllib.error
 import urllib.request
@@ -13,10 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Lock
 
+from toolspend._home import spool_dir
 from toolspend_ingest import Store, Summary, ingest
 from toolspend_ingest.aside import Aside
 from toolspend_ingest.errors import StoreDamaged, StoreLocked
 from toolspend_ingest.ingest import retry as read_again
+from toolspend_ingest.sources.spool import spool_files
 
 from . import address
 from .errors import NotServing, ServerError
@@ -78,7 +81,8 @@ def discard(store: Path) -> None:
 def for_command(db: Path, *, load_spool: bool = True) -> Iterator[Path]:
     """A snapshot for a command of its own process, with the spool loaded first.
 
-    A server that has the store open is asked for one; else the store is opened here, copied, and closed again.
+    A server that has the store open is asked for one; else the store is opened here, copied, and closed again. One that
+    can only be read is asked itself.
     """
     with damage_told_of(db), tempfile.TemporaryDirectory(prefix="toolspend-") as folder:
         yield _served(db) or _made(db, Path(folder) / "snapshot.duckdb", load_spool)
@@ -106,6 +110,11 @@ def _served(db: Path) -> Path | None:
 
 def _made(db: Path, to: Path, load_spool: bool) -> Path:
     try:
+        if db.exists() and not _can_be_written(db):
+            Store.open(db, read_only=True).close()
+            if load_spool and spool_files(spool_dir()):
+                _log.warning("%s can only be read: what is in the spool is not loaded", db)
+            return db
         with Store.open(db) as store:
             if load_spool:
                 for reason in ingest(store, None).unread.values():
@@ -117,6 +126,11 @@ def _made(db: Path, to: Path, load_spool: bool) -> Path:
             raise
         return served
     return to
+
+
+def _can_be_written(db: Path) -> bool:
+    """Whether a store's file can be changed: DuckDB makes its log beside it."""
+    return os.access(db, os.W_OK) and os.access(db.parent, os.W_OK)
 
 
 def _ask(server: address.Address) -> Path | None:

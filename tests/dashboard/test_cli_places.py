@@ -67,6 +67,28 @@ def test_a_home_that_is_not_utf_8_is_said(tmp_path: Path, command: list[str]) ->
     assert "not UTF-8" in one_line(served.run_here(home, *command))
 
 
+@pytest.mark.parametrize("command", [["report"], ["sql", "from llm_requests"], ["audit"]])
+def test_a_store_that_can_only_be_read_is_asked_all_the_same(tmp_path: Path, command: list[str]) -> None:
+    """In a folder that takes no files, or by its own permissions; what is in the spool stays, and that is said."""
+    home, folder = tmp_path / "home", tmp_path / "shared"
+    store, traces, spool = folder / "team.duckdb", tmp_path / "traces.json", home / "spool" / "agent-1.spool"
+    traces.write_text(otlp_requests.json_text(agent_spans()), encoding="utf-8")
+    assert served.run_here(home, "ingest", traces, "--db", store).returncode == 0
+    before, well = served.bound_by_permissions(), served.run_here(home, *command, "--db", store).stdout
+    written = store.read_bytes()
+    folder.chmod(0o555)
+    found = served.run(home, *command, "--db", store, before=before)
+    assert (found.returncode, found.stdout, found.stderr) == (0, well, "")
+    folder.chmod(0o755)
+    store.chmod(0o444)
+    spool.parent.mkdir(parents=True)
+    spool.write_bytes(encode(otlp_requests.protobuf([Made(9, 1, "x")])))
+    found = served.run(home, *command, "--db", store, before=before)
+    assert (found.returncode, found.stdout) == (0, well)
+    assert found.stderr == f"{store} can only be read: what is in the spool is not loaded\n"
+    assert spool.exists() and store.read_bytes() == written
+
+
 def test_files_whose_names_are_not_utf_8_are_loaded(tmp_path: Path) -> None:
     """Traces, a session of Claude Code and the spool: bytes are shown as escapes, and nothing is loaded twice."""
     home, folder = tmp_path / "home", tmp_path / "projects" / os.fsdecode(b"caf\xe9")
