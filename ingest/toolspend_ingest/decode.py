@@ -152,6 +152,8 @@ def _document(payload: bytes, where: str) -> Decoded:
 def _request(decoded: Decoded, request: object, where: str) -> None:
     if not isinstance(request, Mapping):
         decoded.refused.append(Refusal(where, _NOT_OTLP))
+    elif not request:
+        return  # a request without records, of any signal: JSON leaves out what is empty
     elif "resourceSpans" in request or "resource_spans" in request:
         _add(decoded, otlp_json.rows(request), where)
     elif get(request, "resourceLogs") is not None:

@@ -204,9 +204,14 @@ def resident_bytes(pid: int) -> int:
 
 
 def test_an_empty_request_is_fine(server: Server) -> None:
-    """An exporter's probe carries no spans."""
-    assert server.post(b"").status == 200
+    """An exporter's probe carries no spans; JSON leaves out what is empty."""
+    refused = server.get("/healthz").json["refused_kept_bytes"]
+    for signal in ("traces", "logs", "metrics"):
+        url = f"{server.url}/v1/{signal}"
+        assert served.request(url, b"", {"content-type": "application/x-protobuf"}).status == 200
+        assert served.request(url, b"{}", {"content-type": "application/json"}).status == 200
     assert server.post(b'{"resourceSpans": []}', "application/json").status == 200
+    assert server.get("/healthz").json["refused_kept_bytes"] == refused
 
 
 def test_other_web_pages_can_neither_read_nor_post(server: Server) -> None:
