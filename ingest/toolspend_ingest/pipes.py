@@ -5,6 +5,8 @@ Both ends are of this package and one machine, and nobody else can write to the 
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import pickle
 import struct
 from typing import Any, BinaryIO, Final
@@ -14,6 +16,9 @@ import pyarrow as pa
 _HEAD: Final = struct.Struct("<QQ")
 """How long the values are, and how long the table is; 0 where there is none."""
 
+_HELD_BYTES: Final = 1 << 20
+"""What a pipe holds; Linux lets everyone have so much."""
+
 
 class Pipe:
     """Two streams of bytes, one each way."""
@@ -21,6 +26,8 @@ class Pipe:
     def __init__(self, reads: BinaryIO, writes: BinaryIO) -> None:
         self._reads = reads
         self._writes = writes
+        for stream in (reads, writes):
+            _widen(stream)
 
     def send(self, *values: Any, table: pa.Table | None = None, is_last: bool = True) -> None:
         """Sends a message; one that is not the last may wait for the next. Raises OSError where nobody reads."""
@@ -51,6 +58,12 @@ class Pipe:
         if len(found) < size:
             raise EOFError
         return found
+
+
+def _widen(stream: BinaryIO) -> None:
+    """Have a pipe hold more, where the system lets it: tables of some MB are else sent 64 KiB at a time."""
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, _HELD_BYTES)
 
 
 def _written(table: pa.Table) -> memoryview:

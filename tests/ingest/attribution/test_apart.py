@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -207,3 +208,18 @@ def test_where_no_process_can_be_started_it_is_derived_here(
             assert store.derive_pending().left == 0
         assert_whole(store)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a pipe be made wider")
+def test_who_sends_a_table_of_half_a_megabyte_does_not_wait_for_its_reader() -> None:
+    """It goes on while the other end is busy."""
+    reads, writes = os.pipe()
+    reader, writer = Pipe(os.fdopen(reads, "rb"), io.BytesIO()), Pipe(io.BytesIO(), os.fdopen(writes, "wb"))
+    table = pa.table({"text": ["x" * 1000] * 500})
+    sender = threading.Thread(target=writer.send, args=("insert",), kwargs={"table": table}, daemon=True)
+    sender.start()
+    sender.join(10)
+    assert not sender.is_alive()
+    assert reader.receive() == (("insert",), table)
+    writer.close()
+    reader.close()
