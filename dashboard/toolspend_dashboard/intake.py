@@ -19,6 +19,7 @@ from toolspend_ingest.decode import Decoded, decode
 from toolspend_ingest.ingest import reason_of
 from toolspend_ingest.signals import decode_logs, decode_metrics
 
+from .decoders import Decoders
 from .errors import Busy
 from .writer import RETRY_LATER_S, Writer
 
@@ -27,7 +28,9 @@ Media = Literal["protobuf", "json"]
 MAX_HELD_BYTES = 128 << 20
 """Most that all requests under way may hold, as sent and decompressed; as rows they take about three times that."""
 DECODERS = 2
-"""Payloads decoded at the same time: a JSON document takes ten times its size meanwhile."""
+"""Decoded at the same time: a JSON document takes ten times its size meanwhile."""
+READERS = 8
+"""Requests in threads at the same time: those that wait for a decoder are decoded together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Intake:
         self._turned_away = 0
         self._counts = {signal.name: Count() for signal in SIGNALS}
         self._lock = threading.Lock()
-        self._decoders = threading.BoundedSemaphore(DECODERS)
+        self._decoders = Decoders(DECODERS)
 
     @contextlib.contextmanager
     def request(self) -> Iterator[Held]:
@@ -139,8 +142,11 @@ class Intake:
 
     def take(self, signal: Signal, payload: bytes, media: Media, source: str) -> Taken:
         """Decode a payload and queue what it holds; `done` is told once that is on disk. Raises Busy."""
-        with self._decoders:
-            decoded = signal.decode(payload, media)
+        if media == "protobuf" and signal.decode is decode:
+            decoded = self._decoders.spans(payload)
+        else:
+            with self._decoders.slots:
+                decoded = signal.decode(payload, media)
         reason = reason_of(decoded.refused, 0)
         if decoded.refused:
             reason = self._aside.named(reason, payload, source, _SUFFIXES[media])

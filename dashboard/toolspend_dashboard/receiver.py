@@ -19,7 +19,7 @@ from toolspend_ingest.errors import StoreError
 
 from .bodies import BodyError, decompress, read
 from .errors import Busy
-from .intake import DECODERS, SIGNALS, Held, Intake, Media, Signal, Taken
+from .intake import READERS, SIGNALS, Held, Intake, Media, Signal, Taken
 
 SOURCE = "otlp-http"
 RETRY_AFTER_S = 1
@@ -41,12 +41,12 @@ _log = logging.getLogger("toolspend")
 
 def routes(intake: Intake) -> list[Route]:
     """A route for each signal."""
-    decoders = anyio.CapacityLimiter(DECODERS)
-    return [Route(f"/v1/{signal.name}", _endpoint(signal, intake, decoders), methods=["POST"]) for signal in SIGNALS]
+    readers = anyio.CapacityLimiter(READERS)
+    return [Route(f"/v1/{signal.name}", _endpoint(signal, intake, readers), methods=["POST"]) for signal in SIGNALS]
 
 
 def _endpoint(
-    signal: Signal, intake: Intake, decoders: anyio.CapacityLimiter
+    signal: Signal, intake: Intake, readers: anyio.CapacityLimiter
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -59,7 +59,7 @@ def _endpoint(
                 encoding = request.headers.get("content-encoding", "")
                 take = functools.partial(_take, signal, intake, body, encoding, media, held)
                 with intake.reading():
-                    taken = await anyio.to_thread.run_sync(take, limiter=decoders)
+                    taken = await anyio.to_thread.run_sync(take, limiter=readers)
                 await asyncio.wrap_future(taken.done)
         except BodyError as error:
             return _failed(error.status, str(error), media)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -89,6 +89,15 @@ def decode_protobuf(payload: bytes) -> Decoded:
     if decoded.refused and not len(decoded.spans) and (other := _other_signal(payload)) is not None:
         return other
     return decoded
+
+
+def decode_together(payloads: Sequence[bytes]) -> list[Decoded]:
+    """What `decode_protobuf` gives of each, in less time where nothing is odd in any of them."""
+    if len(payloads) > 1 and sum(map(len, payloads)) >= _MANY_BYTES:
+        columns = otlp_columns.read_each(payloads)
+        if columns is not None:
+            return [Decoded(SpanBatch.of(each)) for each in columns]
+    return list(map(decode_protobuf, payloads))
 
 
 def _spans(payload: bytes) -> Decoded:

@@ -38,11 +38,39 @@ class _Odd(Exception):
 
 def read(payload: bytes) -> SpanColumns | None:
     """The spans of a request; None where something in it is odd, or nothing."""
+    found = read_each([payload])
+    return found[0] if found is not None else None
+
+
+def read_each(payloads: Sequence[bytes]) -> list[SpanColumns] | None:
+    """The spans of each request; None where something in any of them is odd, or nothing in one.
+
+    Half of what a request of 512 spans takes are calls into Arrow, as many for several.
+    """
     try:
-        batch = _handler.list_to_record_batch([payload])
-        return _columns(batch.column(0).flatten())
+        owners = _handler.list_to_record_batch(list(payloads)).column(0)
+        table, suspects = _columns(owners.flatten())
+        counts = _counts(owners)
     except (ValueError, OverflowError, RecursionError, DecodeError, _Odd):
         return None
+    if not all(counts):
+        return None
+    ends = np.cumsum(counts)
+    within = np.split(suspects, np.searchsorted(suspects, ends[:-1]))
+    begins = (ends - counts).tolist()
+    return [
+        SpanColumns(table.slice(begin, count), places - begin)
+        for begin, count, places in zip(begins, counts, within, strict=True)
+    ]
+
+
+def _counts(owners: pa.ListArray) -> list[int]:
+    """How many spans each request has."""
+    scope_lists = owners.flatten().field("scope_spans")
+    spans = pc.list_value_length(scope_lists.flatten().field("spans"))
+    of_scopes = pc.list_parent_indices(owners).take(pc.list_parent_indices(scope_lists))
+    counts: list[int] = np.bincount(_numbers(of_scopes), _numbers(spans), len(owners)).astype(np.int64).tolist()
+    return counts
 
 
 def _columns(owners: pa.StructArray) -> SpanColumns:

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
 
+import traffic
 from otlp_requests import SECOND, START, Made, json_text, protobuf, request
-from toolspend_ingest.decode import Media, decode
+from toolspend_ingest.decode import Media, decode, decode_together
 from toolspend_ingest.spans import SpanRow
 
 
@@ -242,3 +245,17 @@ def test_nanoseconds_make_the_duration() -> None:
     """A span shorter than a microsecond has a duration."""
     body = {"traceId": "1", "spanId": "2", "startTimeUnixNano": str(START), "endTimeUnixNano": str(START + 250)}
     assert _json_spans(body).spans.rows[0].duration_ms == 250 / SECOND * 1000
+
+
+def test_several_requests_are_decoded_as_each_alone(recordings: Path) -> None:
+    """Also where one of them is damaged, empty, or of another signal."""
+    whole = [body for body, _ in traffic.batches(0, 1, 2_000)]
+    logs = ExportLogsServiceRequest(
+        resource_logs=[ResourceLogs(scope_logs=[ScopeLogs(log_records=[LogRecord(time_unix_nano=1)])])]
+    ).SerializeToString()
+    for payloads in (whole, [whole[0], whole[1][:-7], whole[2]], [*whole[:2], b""], [logs, *whole[:2]], whole[:1]):
+        found = decode_together(payloads)
+        expected = [decode(payload, "protobuf") for payload in payloads]
+        assert [list(each.spans) for each in found] == [list(each.spans) for each in expected]
+        assert [each.refused for each in found] == [each.refused for each in expected]
+        assert [each.passed_over for each in found] == [each.passed_over for each in expected]

@@ -101,6 +101,24 @@ def test_columns_are_the_rows_made_one_by_one(owners: Any) -> None:
         assert [repr(row) for row in found] == [repr(row) for row in expected]
 
 
+@settings(deadline=None)
+@given(st.lists(st.lists(st.tuples(st.none() | PAIRS, SCOPES), max_size=2), min_size=1, max_size=4))
+def test_several_requests_are_read_as_each_alone(requests: Any) -> None:
+    """Each its own spans, and of those the ones that may hold content; none where one is read in another way."""
+    payloads = list(map(_request, requests))
+    alone, together = list(map(otlp_columns.read, payloads)), otlp_columns.read_each(payloads)
+    if any(each is None for each in alone):
+        assert together is None
+    else:
+        assert together is not None
+        for found, expected in zip(together, alone, strict=True):
+            assert expected is not None
+            assert found.table.equals(expected.table) or repr(list(rows_of(found.table))) == repr(
+                list(rows_of(expected.table))
+            )
+            assert list(found.suspects) == list(expected.suspects)
+
+
 def test_ordinary_traffic_is_read_in_columns() -> None:
     """What agents send takes the short way."""
     for body, count in traffic.batches(0, 1, 2_000):
@@ -137,6 +155,31 @@ def test_spans_with_content_are_known() -> None:
     ]
     columns = otlp_columns.read(_request([(None, [(None, spans)])]))
     assert columns is not None and list(columns.suspects) == [1, 2]
+
+
+def test_of_several_requests_each_knows_its_spans_with_content() -> None:
+    """By their places among its own, wherever the request stands."""
+    base = {"trace_id": b"\x01" * 16, "parent_span_id": b"", "name": "n", "kind": 1, "start_time_unix_nano": 1,
+            "end_time_unix_nano": 2, "status": None, "events": []}  # fmt: skip
+    prompt = ("gen_ai.prompt.0.content", AnyValue(string_value="hello"))
+    places = [[1], [], [0, 2], [3]]
+    payloads = [
+        _request([
+            (None, [(None, [])]),
+            *(
+                (None, [(None, [
+                    {**base, "span_id": bytes([place + 1] * 8), "attributes": [prompt] if place in held else []}
+                ])])
+                for place in range(4)
+            ),
+        ])
+        for held in places
+    ]  # fmt: skip
+    found = otlp_columns.read_each(payloads)
+    assert found is not None
+    assert [list(each.suspects) for each in found] == places
+    assert [each.table.num_rows for each in found] == [4] * 4
+    assert all(each.table.equals(otlp_columns.read(own).table) for each, own in zip(found, payloads, strict=True))
 
 
 def test_content_in_columns_goes_no_further_than_content_in_rows() -> None:
