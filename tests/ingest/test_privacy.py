@@ -91,6 +91,24 @@ def test_what_is_derived_is_the_same_without_content(recordings: Path, fresh: Fr
         assert stored.fetchall() == [row[1:] for row in sent]
 
 
+@pytest.mark.parametrize(
+    ("result", "shape"),
+    [
+        (SECRET, "text"),
+        (f'{{"code": "{SECRET}"}}', "object"),
+        (f'["{SECRET}"]', "array"),
+        ("[]", "array"),
+        (json.dumps([{"type": "text", "text": SECRET}]), "text"),
+    ],
+)
+def test_the_shape_of_a_result_outlives_its_content(result: str, shape: str) -> None:
+    """Whether it was a text, an object or an array: the audit asks whether a tool's results are alike."""
+    said = {at.OPERATION: "execute_tool", at.TOOL_NAME: "t", at.TOOL_RESULT: result}
+    [row] = privacy.without_content(batch(Made(1, 1, "execute_tool t", said, scope="other"))).rows
+    assert SECRET not in row.attributes
+    assert json.loads(row.attributes)[at.TOOL_RESULT_SHAPE] == shape
+
+
 def test_content_that_an_agent_was_told_to_capture_is_kept(store: Store, rows: Rows) -> None:
     """Our own spans, and those that we enriched, have content only where `capture_content` asked for it."""
     said = {at.INPUT_MESSAGES: json.dumps([{"role": "user", "parts": [{"type": "text", "content": SECRET}]}])}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from toolspend import attributes as at
 from toolspend.evidence.segments import result_text
+from toolspend.targets._tools import shape_of
 
 from ..rows import Span
 from . import definitions, evidence, usage
@@ -139,7 +140,7 @@ def of_request(
 
 
 def of_call(span: Span, arguments: object, result: object) -> dict[str, Any]:
-    """The sizes of a tool's arguments and result, but for what the span says of itself."""
+    """The sizes of a tool's arguments and result, and its shape, but for what the span says of itself."""
     found: dict[str, Any] = {}
     if at.TOOL_ARGUMENT_CHARS not in span.attributes and arguments is not None:
         found[at.TOOL_ARGUMENT_CHARS] = len(result_text(arguments))
@@ -147,6 +148,10 @@ def of_call(span: Span, arguments: object, result: object) -> dict[str, Any]:
         value = loads(result) if isinstance(result, str) and result.startswith("[") else result
         shown = blocks(value) if isinstance(value, list) else result
         found[at.TOOL_RESULT_CHARS] = len(result_text(shown))
+        if at.TOOL_RESULT_SHAPE not in span.attributes:
+            # Blocks of content are what a text comes in.
+            is_blocks = isinstance(value, list) and all(isinstance(each, Mapping) and "type" in each for each in value)
+            found[at.TOOL_RESULT_SHAPE] = (None if value and is_blocks else shape_of(result)) or "text"
     return found
 
 
