@@ -55,12 +55,16 @@ def decompress(body: bytes, encoding: str, held: Held, limit: int = MAX_BODY_BYT
             return _inflate(body, zlib.MAX_WBITS | 16, held, limit)
         case "deflate":
             # Zlib framed as the standard says, or raw as some clients send it.
-            is_framed = body[:1] == b"\x78"
-            return _inflate(body, zlib.MAX_WBITS if is_framed else -zlib.MAX_WBITS, held, limit)
+            return _inflate(body, zlib.MAX_WBITS if _is_framed(body) else -zlib.MAX_WBITS, held, limit)
         case "zstd":
             return _unzstd(body, held, limit)
         case other:
             raise BodyError(415, f"content encoding {other[:40]!r} is not known: use gzip, zstd, deflate or none")
+
+
+def _is_framed(body: bytes) -> bool:
+    """Whether a body begins with the two bytes of zlib, for a window of any size; no raw one begins so."""
+    return len(body) > 1 and body[0] & 15 == 8 and int.from_bytes(body[:2], "big") % 31 == 0
 
 
 def _inflate(body: bytes, window_bits: int, held: Held, limit: int) -> bytes:

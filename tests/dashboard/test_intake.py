@@ -81,6 +81,17 @@ def test_unfolding_ends_at_the_limit(intake: Intake, encoding: str) -> None:
     assert cut.value.status == 400
 
 
+@pytest.mark.parametrize("bits", [*range(9, 16), *range(-15, -8)])
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+def test_deflate_may_have_any_window_and_no_frame(intake: Intake, bits: int, level: int) -> None:
+    """A small window is zlib's as much as the one that all take; some clients leave its frame out."""
+    content = bytes(range(256)) * 40
+    for given in (content, content[:3], b""):
+        packed = zlib.compressobj(level, wbits=bits)
+        with intake.request() as held:
+            assert bodies.decompress(packed.compress(given) + packed.flush(), "deflate", held) == given
+
+
 def test_several_members_are_one_body(intake: Intake) -> None:
     """Gzip and zstd may be written one after the other."""
     gzip = zlib.compress(b"one", wbits=zlib.MAX_WBITS | 16) + zlib.compress(b"two", wbits=zlib.MAX_WBITS | 16)

@@ -81,9 +81,9 @@ def test_a_resent_span_is_stored_once(server: Server) -> None:
 
 def test_every_encoding_is_taken_on_both_ports(server: Server) -> None:
     """Protobuf and JSON, plain, gzipped, deflated and zstd-compressed, are the same spans."""
-    made = spans(7)
+    made = spans(8)
     message, text = otlp_requests.protobuf, otlp_requests.json_text
-    raw = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    raw, small = zlib.compressobj(wbits=-zlib.MAX_WBITS), zlib.compressobj(wbits=9)
     bodies = [
         (message(made[0:1]), "application/x-protobuf", ""),
         (text(made[1:2]).encode(), "application/json", ""),
@@ -92,12 +92,13 @@ def test_every_encoding_is_taken_on_both_ports(server: Server) -> None:
         (zlib.compress(message(made[4:5])), "application/x-protobuf", "deflate"),
         (raw.compress(message(made[5:6])) + raw.flush(), "application/x-protobuf", "deflate"),
         (pa.compress(message(made[6:7]), codec="zstd", asbytes=True), "application/x-protobuf", "zstd"),
+        (small.compress(message(made[7:8])) + small.flush(), "application/x-protobuf", "deflate"),
     ]
     for url in (server.otlp_url, f"{server.url}/v1/traces"):
         for body, kind, encoding in bodies:
             headers = {"content-type": kind, **({"content-encoding": encoding} if encoding else {})}
             assert served.request(url, body, headers).status == 200, (url, kind, encoding)
-    assert stored(server, made) == 7
+    assert stored(server, made) == 8
 
 
 def test_json_is_answered_in_json(server: Server) -> None:
