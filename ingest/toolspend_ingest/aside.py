@@ -56,12 +56,12 @@ class Aside:
         return f"{reason or 'refused'}; {f'kept as {name}' if name else 'not kept'}"
 
     def files(self) -> list[Path]:
-        """What is kept, the oldest first."""
+        """What is kept, the oldest first; folders that somebody made there are left alone."""
         found = []
         with contextlib.suppress(OSError):
             for path in self.path.iterdir():
                 with contextlib.suppress(OSError):
-                    if not path.name.startswith("."):
+                    if not path.name.startswith(".") and path.is_file():
                         found.append((path.stat().st_mtime, path))
         return [path for _, path in sorted(found)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,23 @@ def test_damaged_frames_are_kept_and_read_again_once_they_can_be(home: Path) -> 
     kept(home)[0].unlink()
     nothing = served.run_here(home, "ingest", "--retry")
     assert (nothing.returncode, nothing.stdout) == (0, "nothing was refused and kept aside\n")
+
+
+def test_a_folder_beside_what_is_kept_is_left_alone(home: Path) -> None:
+    """Neither a retry nor pruning takes it for refused input, however old it is."""
+    (home / "spool" / "1.spool").write_bytes(encode(b"\xff\xff\xff"))
+    assert served.run_here(home, "ingest").returncode == 1
+    mine = home / "refused" / "mine"
+    mine.mkdir()
+    (mine / "note.json").write_text("{}", encoding="utf-8")
+    os.utime(mine, (0, 0))
+    retried = served.run_here(home, "ingest", "--retry")
+    assert (retried.returncode, retried.stdout) == (1, "1 source: 0 loaded, 0 already there, 1 refused\n"), (
+        retried.stderr
+    )
+    pruned = served.run_here(home, "ingest", "--retain", "30d")
+    assert (pruned.returncode, pruned.stderr) == (0, "")
+    assert (mine / "note.json").exists() and len(kept(home)) == 2
 
 
 def test_what_is_kept_is_bounded(tmp_path: Path) -> None:
