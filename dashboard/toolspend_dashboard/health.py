@@ -61,9 +61,12 @@ def storage_bytes(status: dict[str, Any] | None, storage: pd.Series[Any]) -> int
 
 
 def bytes_per_span(storage: pd.Series[Any]) -> float | None:
-    """What a span takes of the file with all that follows from it; None where there is none."""
-    spans = int(storage["spans"])
-    return (int(storage["file_bytes"]) - int(storage["free_bytes"])) / spans if spans else None
+    """What a span takes of the file with all that follows from it.
+
+    None where there is none, and where more is in the log, which takes far more for a span, than in the file.
+    """
+    spans, used = int(storage["spans"]), int(storage["file_bytes"]) - int(storage["free_bytes"])
+    return used / spans if spans and used > int(storage["log_bytes"]) else None
 
 
 def waiting(status: dict[str, Any]) -> int:

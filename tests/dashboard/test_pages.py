@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import recorded_messages
 import synthetic_store
 from agent_trace import agent_spans
-from otlp_requests import protobuf
+from otlp_requests import Made, protobuf
 from toolspend_dashboard import formats, state
 from toolspend_ingest import Store
 from toolspend_ingest.decode import decode
@@ -322,6 +323,21 @@ def test_the_schema_stands_beside_the_editor(page: Page, sample_store: Store) ->
     """Relations with what they are, columns with their types."""
     text = said(page(sample_store, "sql"))
     assert "`cache_read_tokens` :gray[bigint]" in text
+
+
+def test_what_a_span_takes_is_unknown_while_it_is_in_the_log(page: Page, tmp_path: Path) -> None:
+    """DuckDB works its log into the file later: until then no span is said to take nothing."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        made = [Made(1, number, "work" * 20, at_s=number) for number in range(1, 65)]
+        store.append(decode(protobuf(made), "protobuf").spans, "test", "test", None)
+        before = healthy(page(store, "health"))
+        with store.cursor() as cursor:
+            cursor.execute("checkpoint")
+        st.cache_data.clear()
+        after = healthy(page(store, "health"))
+    noted = [next(tile.delta for tile in app.metric if tile.label == "On disk") for app in (before, after)]
+    assert noted[0] == "not known a span yet"
+    assert noted[1].endswith(" bytes a span") and not noted[1].startswith("0 ")
 
 
 def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> None:

@@ -31,7 +31,8 @@ def live() -> None:
     kept = f"{formats.size(status['refused_kept_bytes'])} kept aside" if status is not None else "since the start"
     tile(refused, "Refused", formats.count(int(losses["refused"].sum())), kept)
     per_span = health.bytes_per_span(storage)
-    note = f"{formats.count(per_span)} bytes a span" if per_span is not None else "no span yet"
+    unknown = "not known a span yet" if storage["spans"] else "no span yet"
+    note = f"{formats.count(per_span)} bytes a span" if per_span is not None else unknown
     tile(stored, "On disk", formats.size(health.storage_bytes(status, storage)), note)
     tile(covered, "Bill known", *_coverage())
 
