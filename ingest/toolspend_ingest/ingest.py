@@ -94,9 +94,9 @@ def ingest(
 ) -> Summary:
     """Load the spool (`paths` None), or these files and folders; a second run of the same loads nothing.
 
-    With `again` files are read anew from their start, whatever was read of them before. A transaction takes about
-    `chunk_spans` of the spool; `is_derived_later` leaves to the store's `derive_pending` what follows from the spans,
-    else that is done for all that is due. Raises `SourceUnreadable`
+    With `again` files are read anew from their start, whatever was read of them before, and what is refused again is
+    not logged again. A transaction takes about `chunk_spans` of the spool; `is_derived_later` leaves to the store's
+    `derive_pending` what follows from the spans, else that is done for all that is due. Raises `SourceUnreadable`
     before anything is loaded where a path given is not there, `StoreFailed` where the store cannot be written. What
     cannot be read within a source is refused and counted, never raised.
     """
@@ -110,7 +110,7 @@ def ingest(
             sources.extend(found)
             passed_over += others
     total, done = sum(source.size for source in sources), 0
-    summary, waiting = Summary(passed_over=passed_over), _Waiting(store, chunk_spans, is_derived_later)
+    summary, waiting = Summary(passed_over=passed_over), _Waiting(store, chunk_spans, is_derived_later, again)
     for source in sources:
         size = source.size
 
@@ -163,11 +163,12 @@ def reason_of(refusals: Sequence[Refusal], dropped: int) -> str | None:
 class _Waiting:
     """Chunks that are stored together: what follows from the spans of many small files takes as long as for one."""
 
-    def __init__(self, store: Store, most_spans: int, is_derived_later: bool) -> None:
+    def __init__(self, store: Store, most_spans: int, is_derived_later: bool, is_known: bool) -> None:
         self.spans = 0
         self._store = store
         self._most_spans = most_spans
         self._is_derived_later = is_derived_later
+        self._is_known = is_known
         self._chunks: list[tuple[SourceSummary, Chunk]] = []
         self._size = 0
         self._read: list[Source] = []
@@ -195,12 +196,13 @@ class _Waiting:
                     source=summary.source,
                     identity=chunk.identity,
                     position=chunk.position or None,
-                    refused=len(chunk.decoded.refused),
+                    refused=len(refused),
                     dropped=chunk.dropped,
-                    reason=reason_of(chunk.decoded.refused, chunk.dropped),
+                    reason=reason_of(refused, chunk.dropped),
                 ),
             )
             for summary, chunk in self._chunks
+            for refused in ([] if self._is_known else chunk.decoded.refused,)
         ]
         stored = self._store.append_loads(loads, is_derived_later=self._is_derived_later) if loads else []
         for (summary, chunk), appended in zip(self._chunks, stored, strict=True):

@@ -60,6 +60,21 @@ def test_damaged_frames_are_kept_and_read_again_once_they_can_be(home: Path) -> 
     assert (nothing.returncode, nothing.stdout) == (0, "nothing was refused and kept aside\n")
 
 
+def test_what_is_refused_again_is_counted_once(home: Path) -> None:
+    """However often it is tried again: the records that could not be read are as many as before."""
+    without_id = [Made(trace, 0, "bad") for trace in range(2, 9)]
+    (home / "spool" / "1.spool").write_bytes(encode(protobuf([Made(1, 1, "good"), *without_id])))
+    count = ("sql", "select sum(refused) from ingest_log", "-f", "csv")
+    loaded = served.run_here(home, "ingest")
+    assert (loaded.returncode, loaded.stdout) == (1, "1 source: 1 loaded, 0 already there, 7 refused\n")
+    assert "1.spool: 7 refused, 0 dropped" in served.run_here(home, "doctor").stdout
+    for _ in range(2):
+        again = served.run_here(home, "ingest", "--retry")
+        assert (again.returncode, again.stdout) == (1, "1 source: 0 loaded, 1 already there, 7 refused\n")
+        assert "span id is all zeros" in again.stderr
+        assert served.run_here(home, *count).stdout.split()[1] == "7"
+
+
 def test_a_folder_beside_what_is_kept_is_left_alone(home: Path) -> None:
     """Neither a retry nor pruning takes it for refused input, however old it is."""
     (home / "spool" / "1.spool").write_bytes(encode(b"\xff\xff\xff"))
