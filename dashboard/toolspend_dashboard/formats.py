@@ -148,10 +148,15 @@ def code(text: str) -> str:
     return f"{fence} {flat} {fence}" if longest else f"{fence}{flat}{fence}"
 
 
+def shortened(text: str, limit: int) -> str:
+    """The text, cut in its middle beyond `limit` characters."""
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return f"{text[:head]}…{text[-(limit - 1 - head) :]}"
+
+
 def figure_text(text: str, limit: int = 0) -> str:
     """A name as chart text: charts read a little HTML, so it is escaped; beyond `limit` it is cut in its middle."""
     flat = " ".join(text.split())
-    if limit and len(flat) > limit:
-        head = (limit - 1) * 2 // 3
-        flat = f"{flat[:head]}…{flat[-(limit - 1 - head) :]}"
-    return html.escape(flat, quote=False)
+    return html.escape(shortened(flat, limit) if limit else flat, quote=False)

@@ -223,6 +223,26 @@ def test_the_report_is_the_bill(filled: Path) -> None:
     assert other.stdout.startswith("Nothing is stored for this selection")
 
 
+def test_names_beyond_all_measure_are_cut_on_the_terminal(home: Path, tmp_path: Path) -> None:
+    """The table and what is found keep to a screen; JSON has all of the name."""
+    name = "search" + "x" * 100_000 + "web"
+    definition = json.dumps([{"name": name, "description": "Looks.", "parameters": {"type": "object"}}])
+    failing = {**CALL, "gen_ai.tool.name": name, "error.type": "e" * 100_000}
+    asked = {**REQUEST, "gen_ai.response.model": "m" * 100_000, "gen_ai.tool.definitions": definition}
+    made = [
+        Made(1, 1, "chat", asked),
+        *(Made(1, at, "call", {**failing, "gen_ai.tool.call.id": f"{at}"}, status="error") for at in range(2, 8)),
+    ]
+    file = tmp_path / "traces.json"
+    file.write_text(otlp_requests.json_text(made), encoding="utf-8")
+    assert served.run_here(home, "ingest", file).returncode == 0
+    for command in ("report", "audit"):
+        shown = served.run_here(home, command).stdout
+        assert "searchxxx" in shown and "xxxweb" in shown
+        assert len(shown) < 10_000 and shown.count("\n") < 60, shown
+    assert json.loads(served.run_here(home, "report", "--json").stdout)["tools"][0]["tool"] == name
+
+
 def test_reattribute_makes_every_figure_anew(home: Path, tmp_path: Path) -> None:
     """What was spoilt is as it was, and a line says what there is; without a store, none is made."""
     missing = served.run_here(home, "reattribute")

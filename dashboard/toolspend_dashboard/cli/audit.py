@@ -13,7 +13,7 @@ import typer
 
 from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_to_read
 from .output import visible
-from .report import since
+from .report import LONGEST_NAME, LONGEST_SENTENCE, since
 
 if TYPE_CHECKING:
     from toolspend_dashboard.tool_audit import Audit
@@ -136,15 +136,23 @@ def _print(result: Audit) -> None:
         console.print(Text(asked, style="bold"))
         for finding in own:
             line = Text(f"  {finding.severity:<8}", style="bold" if finding.severity == "error" else "")
-            line.append(visible(f"{finding.tool}: {finding.evidence}"))
+            evidence = formats.shortened(finding.evidence, LONGEST_SENTENCE)
+            line.append(visible(f"{_name(finding.tool)}: {evidence}"))
             console.print(line)
-            console.print(Text(visible(f"          {finding.hint} [{finding.check}]"), style="dim"))
+            hint = formats.shortened(finding.hint, LONGEST_SENTENCE)
+            console.print(Text(visible(f"          {hint} [{finding.check}]"), style="dim"))
         console.print()
     counts = {each: sum(finding.severity == each for finding in result.findings) for each in SEVERITIES}
     told = ", ".join(formats.plural(count, each) for each, count in counts.items())
     console.print(Text(f"{formats.plural(len(result.scores), 'tool')}: {told}", style="bold"))
     worst = sorted(result.scores.items(), key=lambda each: (each[1], each[0]))[:5]
-    console.print(Text(visible("Lowest scores: " + ", ".join(f"{tool} {score}" for tool, score in worst))))
+    console.print(Text(visible("Lowest scores: " + ", ".join(f"{_name(tool)} {score}" for tool, score in worst))))
     if result.undefined:
-        names = ", ".join(result.undefined[:5]) + (" and more" if len(result.undefined) > 5 else "")
+        names = ", ".join(map(_name, result.undefined[:5])) + (" and more" if len(result.undefined) > 5 else "")
         console.print(Text(visible(f"Definition not recorded, so only use was looked at: {names}")))
+
+
+def _name(tool: str) -> str:
+    from toolspend_dashboard import formats
+
+    return formats.shortened(tool, LONGEST_NAME)

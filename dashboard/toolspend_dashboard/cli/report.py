@@ -17,6 +17,10 @@ from .output import visible
 NONE = "-"
 """What a table shows where a tool has no such figure."""
 
+LONGEST_NAME = 128
+"""The API takes no longer name of a tool."""
+LONGEST_SENTENCE = 500
+
 _AGO = re.compile(r"(\d+)\s*(min|h|d|w)$")
 _UNITS = {
     "min": timedelta(minutes=1),
@@ -87,6 +91,8 @@ def _print(content: dict[str, Any], top: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from toolspend_dashboard import formats
+
     # Piped, a table is as wide as it needs; on a terminal it is as wide as that.
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 200)
     if content["headline"]:
@@ -104,7 +110,8 @@ def _print(content: dict[str, Any], top: int) -> None:
         console.print()
         console.print(Text("What to do", style="bold"))
         for found in content["findings"]:
-            console.print(Text(f"- {visible(found['finding'])} {found['action']}"))
+            sentence = visible(formats.shortened(found["finding"], LONGEST_SENTENCE))
+            console.print(Text(f"- {sentence} {found['action']}"))
 
 
 def _totals(totals: dict[str, Any]) -> Iterable[str]:
@@ -137,7 +144,8 @@ def _coverage(coverage: dict[str, Any]) -> Iterable[str]:
     requests = coverage["requests"]
     if not requests:
         return
-    unpriced = f" (no price for {', '.join(coverage['unpriced_models'])})" if coverage["unpriced_models"] else ""
+    models = ", ".join(formats.shortened(model, LONGEST_NAME) for model in coverage["unpriced_models"])
+    unpriced = f" (no price for {models})" if models else ""
     yield (
         f"Covered  usage known for {formats.percent(_share(coverage['usage_known'], requests))} of requests, "
         f"priced {formats.percent(_share(coverage['priced'], requests))}{unpriced}"
@@ -166,7 +174,7 @@ def _table(tools: list[dict[str, Any]], known: int) -> Any:
         grid.add_column(heading, justify="right", no_wrap=True)
     for entry in tools:
         grid.add_row(
-            Text(visible(entry["tool"])),
+            Text(visible(formats.shortened(entry["tool"], LONGEST_NAME))),
             f"{entry['calls']:,}",
             f"{entry['errors']:,}",
             formats.duration(entry["p50_ms"]) if entry["p50_ms"] is not None else NONE,
