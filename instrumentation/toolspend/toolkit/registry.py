@@ -143,7 +143,7 @@ class ToolRegistry:
 
     def find_tools(self, query: str, max_tools: int = 5, *, beyond: Iterable[Tool] = ()) -> list[Tool]:
         """Those of all tools that fit `query` best, the best first, without those in `beyond`."""
-        tools, known = self._current(is_exact=True), {FIND_TOOLS, *(tool.name for tool in beyond)}
+        tools, known = self._looked_at(self._current()), {FIND_TOOLS, *(tool.name for tool in beyond)}
         found = (tools[place] for place in self._ranked(query, tools).order)
         return [tool for tool in found if tool.name not in known and not tool.is_deprecated][:max_tools]
 
@@ -179,10 +179,10 @@ class ToolRegistry:
     def _select(self, task_type: str | None, max_tools: int, query: str | None) -> Selection:
         category = None if task_type is None else str(getattr(task_type, "value", task_type))
         asked = (category, max_tools, query)
-        self._current()
+        tools = self._current()
         known = self._known.get(asked)
         if known is None:
-            known = self._known[asked] = self._chosen(self._current(is_exact=True), category, max_tools, query)
+            known = self._known[asked] = self._chosen(self._looked_at(tools), category, max_tools, query)
             if len(self._known) > _REMEMBERED_TASKS:
                 self._known.popitem(last=False)
         else:
@@ -232,29 +232,34 @@ class ToolRegistry:
                 waiting += required.requires
         return list(found.values())
 
-    def _current(self, *, is_exact: bool = False) -> Sequence[Tool]:
+    def _current(self) -> Sequence[Tool]:
         """The tools that the registry holds; forgets what was made for others, or for what these said before.
 
         What is set anew is noticed, and how many parameters a schema has that was edited in place: 15 us for a thousand
-        tools. Which ones it has is looked at where `is_exact`, for 0.15 ms.
+        tools.
         """
         tools, edit = list(self.tools.values()), Tool.last_edit
         is_known = (
-            tools == self._indexed
-            and edit == self._seen_edit
-            and sum(map(len, self._parameters)) == len(self._named)
-            and not (is_exact and list(chain.from_iterable(_parameters(tools))) != self._named)
+            tools == self._indexed and edit == self._seen_edit and sum(map(len, self._parameters)) == len(self._named)
         )
-        if is_known:
-            return self._indexed
+        if not is_known:
+            self._read(tools)
+            self._seen_edit = edit
+        return self._indexed
+
+    def _looked_at(self, tools: Sequence[Tool]) -> Sequence[Tool]:
+        """`tools`, the current ones, after which parameters they have was looked at too: 0.15 ms for a thousand."""
+        if list(chain.from_iterable(_parameters(tools))) != self._named:
+            self._read(list(tools))
+        return self._indexed
+
+    def _read(self, tools: list[Tool]) -> None:
         said = list(map(_said_by, tools))
         if tools != self._indexed or said != self._said:
             self._indexed, self._said, self._ranking = tools, said, None
             self._known.clear()
         self._parameters = _parameters(tools)
         self._named = list(chain.from_iterable(self._parameters))
-        self._seen_edit = edit
-        return self._indexed
 
     def _ranked(self, query: str, tools: Sequence[Tool]) -> Ranked:
         if not tools:
