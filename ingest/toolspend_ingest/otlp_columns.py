@@ -48,7 +48,7 @@ def read_each(payloads: Sequence[bytes]) -> list[SpanColumns] | None:
     Half of what a request of 512 spans takes are calls into Arrow, as many for several.
     """
     try:
-        owners = _handler.list_to_record_batch(list(payloads)).column(0)
+        owners = _batch(payloads).column(0)
         table, suspects = _columns(owners.flatten())
         counts = _counts(owners)
     except (ValueError, OverflowError, RecursionError, DecodeError, _Odd):
@@ -62,6 +62,17 @@ def read_each(payloads: Sequence[bytes]) -> list[SpanColumns] | None:
         SpanColumns(table.slice(begin, count), places - begin)
         for begin, count, places in zip(begins, counts, within, strict=True)
     ]
+
+
+def _batch(payloads: Sequence[bytes]) -> pa.RecordBatch:
+    """What ptars makes of the requests; raises ValueError where it gives up on one, also within itself."""
+    try:
+        return _handler.list_to_record_batch(list(payloads))
+    except BaseException as error:
+        # A panic of Rust is no Exception, and its class cannot be imported.
+        if type(error).__name__ == "PanicException":
+            raise ValueError(str(error)) from None
+        raise
 
 
 def _counts(owners: pa.ListArray) -> list[int]:

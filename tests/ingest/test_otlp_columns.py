@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 
 import traffic
 from toolspend_ingest import otlp_columns, otlp_protobuf, privacy
+from toolspend_ingest.decode import decode
 from toolspend_ingest.otlp_values import BadSpan
 from toolspend_ingest.spans import SpanBatch, SpanRow, rows_of
 
@@ -141,6 +142,16 @@ def test_a_damaged_request_is_left_to_the_careful_way_or_read_alike(place: int, 
         except DecodeError:
             pytest.fail("read in columns what protobuf refuses")
         assert found == expected
+
+
+def test_a_length_beyond_all_bounds_is_damage_and_no_panic() -> None:
+    """A large request with a varint of ten bytes for a length: the spans before it are read, the damage is named."""
+    whole = b"".join(body for body, _ in traffic.batches(0, 1, 200))
+    damaged = whole + b"\x0a" + b"\xff" * 9 + b"\x7f" + b"\x0a\x05"
+    assert otlp_columns.read(damaged) is None
+    found = decode(damaged, "protobuf")
+    assert len(found.spans) == len(decode(whole, "protobuf").spans) > 0
+    assert len(found.refused) == 1
 
 
 def test_spans_with_content_are_known() -> None:
