@@ -22,6 +22,7 @@ from .arrow import registered
 from .aside import Aside
 from .errors import ToolspendError
 from .privacy import PATTERN, emptied
+from .rows import LONGEST
 from .spans import SpanBatch, SpanRow
 
 SPANS_AT_ONCE = 10_000
@@ -144,6 +145,7 @@ def _replace(con: duckdb.DuckDBPyConnection, rows: list[SpanRow]) -> None:
 
 
 def _old_traces(con: duckdb.DuckDBPyConnection, before: datetime) -> list[Any]:
-    if con.execute(schema.query("an_old_span"), [before]).fetchone() is None:
+    values = {"before": before, "longest": LONGEST}
+    if con.execute(schema.query("an_old_span"), values).fetchone() is None:
         return []
-    return con.execute(schema.query("traces_to_prune"), [before]).fetchall()
+    return con.execute(schema.query("traces_to_prune"), values).fetchall()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 
@@ -11,6 +11,8 @@ import msgspec
 import pyarrow as pa
 from msgspec.structs import replace
 
+LONGEST: Final = timedelta(days=366)
+"""The end of a span that would have lasted longer is none: what never ended, or another clock's."""
 _MOST: Final = 2**63
 
 
@@ -35,6 +37,10 @@ class Span(msgspec.Struct):
     def saying(self, said: Mapping[str, Any], **fields: Any) -> Span:
         """The same span with these attributes, and these fields, as well; itself where there are none."""
         return replace(self, attributes={**self.attributes, **said}, **fields) if said or fields else self
+
+    def lasted_ms(self) -> float | None:
+        """How long it lasted; None where it ends before it starts, or much too late."""
+        return self.duration_ms if 0 <= self.duration_ms <= LONGEST / timedelta(milliseconds=1) else None
 
     def text(self, *names: str) -> str | None:
         """The first of these attributes that is there, as text."""

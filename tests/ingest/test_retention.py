@@ -67,6 +67,14 @@ def test_a_session_is_as_old_as_its_latest_span(store: Store) -> None:
     assert prune(store, Keep(timedelta(days=5)), 15) == Pruned(spans=2)
 
 
+def test_a_span_that_says_no_end_is_as_old_as_its_start(store: Store) -> None:
+    """An end five centuries away, as the largest number is, keeps no session for ever."""
+    endless = Made(1, 1, "execute_tool search", lasts_s=1.6e10)
+    put(store, [endless, Made(2, 1, "young", at_s=9 * DAY_S)])
+    assert prune(store, Keep(timedelta(days=5)), 10).spans == 1
+    assert prune(store, Keep(timedelta(days=5)), 20).spans == 1
+
+
 def test_what_is_left_is_the_same_as_if_the_rest_had_never_come(store: Store, rows: Rows) -> None:
     """Deriving again after pruning changes nothing."""
     put(store, agent_spans())

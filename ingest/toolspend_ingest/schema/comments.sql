@@ -30,7 +30,7 @@ comment on column llm_requests.price_model is 'provider/model of the rows in pri
 comment on column llm_requests.response_id is 'The provider''s id of the response; one response is billed once.';
 comment on column llm_requests.scope is 'Instrumentation scope of the span that stands for the request: which emitter told of it.';
 comment on column llm_requests.started_at is 'Start, UTC.';
-comment on column llm_requests.duration_ms is 'Duration in milliseconds.';
+comment on column llm_requests.duration_ms is 'Duration in milliseconds; 0 where its end cannot be.';
 comment on column llm_requests.time_to_first_token_ms is 'Milliseconds to the first streamed chunk; null where unknown.';
 comment on column llm_requests.input_tokens is 'Tokens of the whole prompt, cache included; null where usage is unknown.';
 comment on column llm_requests.uncached_tokens is 'Prompt tokens billed at the input rate; null where the emitter does not say how much of the prompt came from the cache.';
@@ -87,7 +87,7 @@ comment on column tool_calls.server is 'MCP server, or anthropic for a tool that
 comment on column tool_calls.service is 'service.name of the process.';
 comment on column tool_calls.batch_id is 'Parallel batch it ran in.';
 comment on column tool_calls.started_at is 'Start, UTC.';
-comment on column tool_calls.duration_ms is 'Duration in milliseconds; null without a span.';
+comment on column tool_calls.duration_ms is 'Duration in milliseconds; null without a span, and where its end cannot be.';
 comment on column tool_calls.status is 'ok, error or unset.';
 comment on column tool_calls.error_type is 'error.type of a failed call.';
 comment on column tool_calls.argument_chars is 'Characters of the arguments.';

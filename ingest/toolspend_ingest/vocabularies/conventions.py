@@ -92,7 +92,7 @@ def tool_call(span: Span, tool: str) -> ToolCall:
         service=span.service,
         batch_id=span.text(at.BATCH_ID),
         started_at=span.started_at,
-        duration_ms=span.duration_ms,
+        duration_ms=span.lasted_ms(),
         status=span.status,
         error_type=error_type(span),
         argument_chars=span.count(at.TOOL_ARGUMENT_CHARS),
@@ -131,7 +131,7 @@ def _request(span: Span) -> LlmRequest:
         response_id=span.text(at.RESPONSE_ID),
         scope=span.scope,
         started_at=span.started_at,
-        duration_ms=span.duration_ms,
+        duration_ms=span.lasted_ms() or 0.0,
         time_to_first_token_ms=first_token_s * 1000 if first_token_s is not None else None,
         input_tokens=usage.input,
         uncached_tokens=usage.uncached,
@@ -241,7 +241,7 @@ def _batch(span: Span) -> ToolBatch:
         started_at=span.started_at,
         calls=span.count(at.BATCH_CALLS) or 0,
         failed=span.count(at.BATCH_FAILED) or 0,
-        wall_ms=wall_ms if wall_ms is not None else span.duration_ms,
+        wall_ms=wall_ms if wall_ms is not None else span.lasted_ms(),
     )
 
 

@@ -1,6 +1,9 @@
 -- One row per trace whose sessions have all ended before a time, the sessions that ended first before the others.
 with traces as (
-    select trace_id, max(ended_at) as last_at, count(*) as spans
+    select
+        trace_id,
+        max(case when ended_at - started_at > $longest then started_at else ended_at end) as last_at,
+        count(*) as spans
     from spans
     group by trace_id
 ),
@@ -33,5 +36,5 @@ from traces
 left join links on traces.trace_id = links.trace_id
 left join sessions on links.session_id = sessions.session_id
 group by traces.trace_id
-having max(greatest(coalesce(sessions.last_at, traces.last_at), traces.last_at)) < ?
+having max(greatest(coalesce(sessions.last_at, traces.last_at), traces.last_at)) < $before
 order by ended_at, session_id, traces.trace_id
