@@ -184,7 +184,9 @@ class KnownSession:
         ids = {call.tool_call_id for call in rows.tool_calls}
         if len({row.scope for row in rows.requests}) != 1:  # several emitters may tell of one call
             return False
-        return is_settled(len(rows.requests)) and not said.has_strays and len(ids) == len(rows.tool_calls)
+        if said.has_strays or said.unsaid.is_uncertain:
+            return False
+        return is_settled(len(rows.requests)) and len(ids) == len(rows.tool_calls)
 
     def go_on(self, traces: Sequence[TraceRows]) -> Changes:
         """The rows that come with those of new spans. Where it raises, the session is no longer to be used."""
@@ -257,6 +259,8 @@ class KnownSession:
             if row is not None and row.base_request_id is not None and row.base_request_id not in said.kinds:
                 raise NotContinued("a request builds on an early one")
             said.add(request, row)
+            if said.unsaid.is_uncertain:
+                raise NotContinued("a prompt goes on from an early one")
             self.last_at = request.started_at
         tools = {call.tool for call in self.calls.values()}
         if any(versions.get(tool, 0) != len(known) for tool, known in said.versions.items() if tool in tools):
@@ -318,6 +322,9 @@ class KnownSession:
     def _forget(self) -> None:
         for name in list(islice(self.said.kinds, max(len(self.said.kinds) - _LAST, 0))):
             del self.said.kinds[name]
+        outputs = self.said.unsaid.outputs
+        for name in list(islice(outputs, max(len(outputs) - _LAST, 0))):
+            del outputs[name]
 
 
 class Continued:

@@ -13,6 +13,7 @@ from . import segments
 from .rows import Evidence, LlmRequest, ToolBatch, ToolCall
 from .segments import Segment
 from .traces import is_same_tool
+from .unsaid import Unsaid
 
 PROVIDER_SERVER = "anthropic"
 """`server` of a tool that the provider runs inside the request."""
@@ -52,10 +53,11 @@ class Said:
         """The kinds of the segments of prompts, as one letter each, by request id; without those not fully known."""
         self.has_strays = False
         """Whether any run was tied to its request by its name alone."""
+        self.unsaid = Unsaid()
         self._silent: LlmRequest | None = None
 
     def add(self, request: LlmRequest, row: Evidence | None) -> None:
-        """The next request, and the evidence about it."""
+        """The next request, and the evidence about it, which gets what its emitter left unsaid."""
         if row is None:
             if request.stop_reason in _ASKED_FOR_TOOLS:
                 self._silent = request
@@ -67,6 +69,10 @@ class Said:
             # A response that said nothing of its content: its calls are the new ones of the next prompt.
             self._ask(self._silent, spelled_out)
             self._silent = None
+        if row.base_request_id is None and self.unsaid.complete(request, row, prompt, self._asked_by, self.kinds):
+            prompt = segments.prompt(row)
+        if row.output is not None:
+            self.unsaid.outputs[request.request_id] = row.output
         self._ask(request, outputs)
         if row.output is None and request.stop_reason in _ASKED_FOR_TOOLS:
             self._silent = request
@@ -82,6 +88,9 @@ class Said:
             self.kinds[request.request_id] = kinds
             if row.segments is not None:
                 request.tools_offered = kinds.count(at.SEGMENT_DEFINITION)
+
+    def _asked_by(self, call_id: str) -> str | None:
+        return self.asked[call_id].request.request_id if call_id in self.asked else None
 
     def _ask(self, request: LlmRequest, listed: Iterable[Segment]) -> None:
         for segment in listed:

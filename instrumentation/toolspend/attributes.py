@@ -70,6 +70,8 @@ ANTHROPIC_CACHE_WRITE_5M: Final = "anthropic.usage.cache_creation.ephemeral_5m_i
 ANTHROPIC_CACHE_WRITE_1H: Final = "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"
 ANTHROPIC_SERVICE_TIER: Final = "anthropic.response.service_tier"
 ANTHROPIC_STOP_REASON: Final = "anthropic.message.stop_reason"
+ANTHROPIC_TRUNCATED: Final = "anthropic.content.truncated"
+"""True where messages were too long for a span: the oldest parts are missing."""
 
 # --- Spans of this project ------------------------------------------------------------------------------------------
 SPAN_EXECUTE_TOOL: Final = "execute_tool"
@@ -131,6 +133,10 @@ FLAG_DOCUMENT: Final = "p"
 FLAG_DEFERRED: Final = "l"
 """A definition that is not in the prompt until a tool search finds it; among messages, without id and with no length of
 its own, the place where it was found."""
+FLAG_UNSAID: Final = "u"
+"""In the store, on a first segment without length of prompts that others tell of: stands for what they leave unsaid."""
+FLAG_CUT: Final = "x"
+"""Beside `FLAG_UNSAID`: the oldest messages were cut off."""
 FLAG_SERVER: Final = "s"
 """A tool that the provider runs inside the request (web search, code execution)."""
 

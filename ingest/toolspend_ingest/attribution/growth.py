@@ -227,7 +227,7 @@ def _item(item: Any, tools: Texts, ids: Texts, may_copy: bool) -> tuple[int, ...
         return (1, _size(item[0], 2**53), _size(item[1], 2**53), m.OTHER, 0, -1, -1, *(0,) * 8)
     letter, chars, tool, id_, flags, length, weight, digits = [*item, None, None, None, None, None, None][:8]
     kind = m.LETTERS.find(letter) if isinstance(letter, str) and len(letter) == 1 else -1
-    if kind < 0 or kind in (K, m.OTHER) or type(chars) is not int:
+    if kind < 0 or kind == K or type(chars) is not int:
         raise NotAlone("a segment is of a kind of its own")
     if not all(value is None or isinstance(value, str) for value in (tool, id_, flags)):
         raise NotAlone("a segment is malformed")

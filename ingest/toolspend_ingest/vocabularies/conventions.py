@@ -19,7 +19,9 @@ from ..rows import (
     ToolCall,
     ToolSelection,
 )
+from ..unsaid import marked
 from . import usage as usages
+from .emitters import says_definitions
 from .messages import loads
 from .usage import Usage
 
@@ -181,15 +183,21 @@ def _stop_reason(span: Span) -> str | None:
 
 
 def _evidence(span: Span) -> Evidence | None:
-    """What is said of the prompt and the output."""
+    """What is said of the prompt and the output; of a prompt whose beginning was not, with a mark in its place."""
+    base, segments = span.text(at.CONTEXT_BASE), span.count(at.CONTEXT_SEGMENTS)
+    delta = _json_list(span.text(at.CONTEXT_DELTA))
+    if delta is not None and base is None and segments is None:
+        is_cut = span.flag(at.ANTHROPIC_TRUNCATED) is True
+        if is_cut or not says_definitions(span.scope):
+            delta = marked(delta, is_cut=is_cut)
     row = Evidence(
         request_id=span.span_id,
         trace_id=span.trace_id,
         started_at=span.started_at,
-        base_request_id=span.text(at.CONTEXT_BASE),
-        delta=_json_list(span.text(at.CONTEXT_DELTA)),
+        base_request_id=base,
+        delta=delta,
         restated=_json_list(span.text(at.CONTEXT_RESTATED)),
-        segments=span.count(at.CONTEXT_SEGMENTS),
+        segments=segments,
         chars=span.count(at.CONTEXT_CHARS),
         cache_marks=_json_list(span.text(at.CONTEXT_CACHE_MARKS)),
         output=_json_list(span.text(at.OUTPUT_SEGMENTS)),

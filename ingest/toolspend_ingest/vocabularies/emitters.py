@@ -90,6 +90,22 @@ _TABLE: Final = (
     _Row("langsmith", (), UNKNOWN),
 )  # fmt: skip
 
+_SAY_DEFINITIONS: Final = (
+    "opentelemetry.instrumentation.genai.",
+    "opentelemetry.instrumentation.anthropic",
+    "opentelemetry.instrumentation.openai",
+    "opentelemetry.instrumentation.langchain",
+    "openinference.instrumentation.",
+    "logfire.",
+    "pydantic-ai",
+)
+"""The beginnings of the scopes whose recordings have the definitions wherever tools were offered."""
+
+
+def says_definitions(scope: str | None) -> bool:
+    """Whether an emitter that sends a prompt without definitions says that no tool was offered."""
+    return scope is not None and scope.startswith(_SAY_DEFINITIONS)
+
 
 @lru_cache(maxsize=4096)
 def counting(scope: str | None, version: str | None, provider: str | None) -> Counting:

@@ -115,7 +115,9 @@ def test_the_same_call_in_two_vocabularies_is_the_same_row(recordings: Path, fre
         "openinference_client_span_input_output_only",
     ):
         with fresh(name) as store:
-            span = Made(1, 2, "chat gpt-4", pair(recordings, name), scope="tests", kind="client")
+            # An emitter that says definitions where there are any, as only the whole payload does otherwise.
+            scope = "openinference.instrumentation.openai"
+            span = Made(1, 2, "chat gpt-4", pair(recordings, name), scope=scope, kind="client")
             store.append(decode(protobuf([span]), "protobuf").spans, "test", "test", None)
             found[name] = store.cursor().execute(
                 "select provider, model, input_tokens, uncached_tokens, output_tokens, cost_usd, e.delta, e.output"
