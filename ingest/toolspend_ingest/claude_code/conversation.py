@@ -23,6 +23,7 @@ from toolspend.evidence.weight import Weight
 
 from .head import head_of
 from .lines import EPOCH, SYNTHETIC, Line
+from .usage import prompt_tokens
 
 _MAIN: Final = "main"
 _TASK_TOOLS: Final = ("Task", "Agent")
@@ -84,11 +85,13 @@ class Request:
 
     @property
     def head(self) -> Segment | None:
-        """What stands before the messages: only the first bill says how much it is."""
-        root = self
-        while root.base is not None:
-            root = root.base
-        return root.known_head or head_of(root.usage, root.added)
+        """What stands before the messages: only the first bill that is known says how much it is."""
+        line: list[Request] = [self]
+        while line[-1].base is not None:
+            line.append(line[-1].base)
+        known = line[-1].known_head
+        first = next((each for each in reversed(line) if prompt_tokens(each.usage) is not None), None)
+        return known or (head_of(first.usage, first.prompt) if first is not None else None)
 
     @property
     def prompt(self) -> list[Segment]:
@@ -292,7 +295,7 @@ class Conversation:
         for block in fresh:
             if isinstance(block, dict) and block.get("type") == "tool_use":
                 self._ask(request, block)
-        if request.base is None and request.chain not in self._heads and (head := request.head) is not None:
+        if request.chain not in self._heads and (head := request.head) is not None:
             self._heads[request.chain] = head
 
     def _ask(self, request: Request, block: Mapping[str, Any]) -> None:

@@ -79,13 +79,13 @@ def call_span(call: Call) -> SpanRow:
 
 
 def _evidence(request: Request) -> dict[str, Any]:
-    head = request.head
+    head, base = request.head, request.base
     before = 0 if head is None else 1
-    base = request.base
-    if base is None:
-        delta = ([head[0]] if head is not None else []) + [text for text, _ in request.added]
-    else:
-        delta = [f"[0,{base.length + before}]", *(text for text, _ in request.added)]
+    delta = [text for text, _ in request.added]
+    if base is not None:
+        delta.insert(0, f"[0,{base.length + (base.head is not None)}]")
+    if head is not None and (base is None or base.head is None):
+        delta.insert(0, head[0])
     return {
         at.CONTEXT_BASE: _span_id(base) if base is not None else None,
         at.CONTEXT_DELTA: f"[{','.join(delta)}]",

@@ -95,6 +95,32 @@ def test_what_no_line_explains_is_nobodys_and_stays_out_of_the_tools(load: Load,
     assert abs(result - 1_000) < 15
 
 
+@pytest.mark.parametrize("unusable", [{"input_tokens": 1.5, "output_tokens": 1}, {"input_tokens": 10**30}, {}])
+def test_a_first_answer_without_a_bill_leaves_the_next_one_as_it_is(
+    load: Load, store: Store, unusable: dict[str, Any]
+) -> None:
+    """What stands before the messages is then told by the second bill, and not taken for the result of the first call.
+
+    Said late, it is said once: the third prompt goes on from the second as ever.
+    """
+    written = Transcript()
+    written.user("Please find out what is wrong. " * 10)
+    written.assistant([use("call-1", "Read", path="x")], unusable, message_id="msg_1", stop_reason="tool_use")
+    written.result("call-1", "x = 1 " * 500)
+    went_on(written, 2, prompt=HEAD + 1_800)
+    written.result("call-2", "total 48 drwxr-xr-x " * 150)
+    went_on(written, 3, prompt=HEAD + 1_800 + 50 + 1_000)
+    load(written)
+    found = store.cursor().execute(
+        "select kind, tool, sum(tokens)::bigint from context_ledger"
+        " where rate not in ('output', 'fee') and kind in ('tool_result', 'unattributed') group by all order by all"
+    )
+    tokens = {(kind, tool): tokens for kind, tool, tokens in found.fetchall()}
+    assert tokens["unattributed", None] == pytest.approx(2 * HEAD, abs=1_000)
+    assert tokens["tool_result", "Read"] == pytest.approx(2 * 1_600, abs=1_000)
+    assert tokens["tool_result", "Bash"] == pytest.approx(1_000, abs=20)
+
+
 def test_results_of_parallel_calls_are_told_by_their_ids(load: Load, rows: Rows) -> None:
     """Each result hangs on the line of its own call, and only the last lies on the way to the next request."""
     written = Transcript()
