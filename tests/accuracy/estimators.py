@@ -13,6 +13,7 @@ from toolspend_ingest.attribution import model as m
 from toolspend_ingest.attribution import run
 from toolspend_ingest.attribution.contexts import Contexts, read_contexts
 from toolspend_ingest.attribution.densities import learn
+from toolspend_ingest.attribution.equations import Measured
 from toolspend_ingest.attribution.inputs import Items, read
 from toolspend_ingest.attribution.ledger import keep_ledger
 from toolspend_ingest.attribution.shares import Shares, share
@@ -44,7 +45,7 @@ def learned(contexts: Contexts) -> Shares:
 def _fixed(contexts: Contexts, ratios: np.ndarray, *, has_media: bool) -> Shares:
     pieces, prompts = contexts.pieces, contexts.inputs.prompts
     nothing = np.full(len(prompts), -1, dtype=np.int64)
-    densities = learn(contexts, nothing, nothing)
+    densities = learn(contexts, Measured(nothing, nothing, np.zeros(len(prompts))))
     sizes = pieces.chars * ratios[pieces.letter]
     if has_media:
         sizes = np.where(pieces.medium > 0, _IMAGE_TOKENS, sizes)

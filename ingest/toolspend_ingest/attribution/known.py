@@ -17,7 +17,8 @@ import pyarrow as pa
 from .calls import UNKNOWN, CallColumns, CallTotals, DefinitionTotals, account, definitions, densities, totals
 from .carries import Carry, tokens_of_last
 from .contexts import Contexts, read_contexts
-from .densities import is_output_part, is_settled, last_equation
+from .densities import is_settled, last_equation
+from .equations import is_output_part
 from .growth import (
     Edges,
     Growth,

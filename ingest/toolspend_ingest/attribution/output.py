@@ -9,9 +9,11 @@ import numpy as np
 from . import model as m
 from .arrays import lean, run_starts, split
 from .contexts import Contexts
-from .densities import Densities, is_output_part, output_segments, segments, slack
+from .densities import Densities
+from .equations import is_output_part, output_segments
 from .identities import owners
 from .model import C, Ints
+from .segments import segments, slack
 
 
 class OutputShares(NamedTuple):

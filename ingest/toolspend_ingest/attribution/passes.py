@@ -12,8 +12,9 @@ import numpy as np
 from . import model as m
 from .arrays import run_starts, running, spans, split, sums
 from .contexts import Contexts
-from .densities import Densities, slack
-from .model import IS_WRITTEN, MICRO, C, D, Flags, Ints, R, T
+from .densities import Densities
+from .model import IS_WRITTEN, MICRO, C, D, Flags, Floats, Ints, R, T
+from .segments import slack
 
 _GIVEN: Final = 0.25
 """How far what a tool of the provider's gave may be from what is expected of it, as long as little is learned."""
@@ -99,17 +100,23 @@ def in_passes(parts: Parts, tails: Ints, guessed: Ints, server_results: Ints) ->
     )  # fmt: skip
 
 
-def tokens_once(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
-    """The tokens of prompts that were billed twice, as the provider ran one tool between two passes; else -1.
+class Once(NamedTuple):
+    """Of each prompt: its tokens and how far they may be off, squared; -1 and 0 where nothing was found."""
+
+    tokens: Ints
+    doubt: Floats
+
+
+def tokens_once(contexts: Contexts, tokens: Ints, anchor: Ints, densities: Densities) -> Once:
+    """The tokens of prompts that were billed twice, as the provider ran one tool between two passes.
 
     The second pass has what the tool was asked and gave beside the prompt, and so has the prompt of the next request,
     which has it once, with the rest of the answer and what was said then. The difference of the two bills is the
-    prompt, but for what was said then; and half of the bill is, but for what the tool gave. The less certain of what is
-    to be taken off, the less its figure counts.
+    prompt, but for what was said then; half of the bill is, but for what the tool gave; and so is the prompt before
+    it, but for what was said since. The less certain of what is to be added or taken off, the less its figure counts.
     """
-    inputs, pieces = contexts.inputs, contexts.pieces
-    prompts, output, count = inputs.prompts, inputs.output, len(inputs.prompts)
-    base = contexts.lineage.base
+    prompts, output = contexts.inputs.prompts, contexts.inputs.output
+    count, base = len(prompts), contexts.lineage.base
     runs = np.bincount(output.p[output.is_server & (output.kind == R)], minlength=count)
     asked = np.bincount(output.p[output.is_server & (output.kind == C)], minlength=count)
     is_twice = (runs == 1) & (asked == 1) & prompts.is_billed & contexts.is_whole
@@ -119,30 +126,65 @@ def tokens_once(contexts: Contexts, tokens: Ints, densities: Densities) -> Ints:
     is_good = (contexts.shared[rows] == contexts.length[held]) & (prompts.model[rows] == prompts.model[held])
     is_good &= contexts.is_whole[rows] & ~prompts.cleared[rows].any(axis=1)
     rows, held = rows[is_good], held[is_good]
-    counts = contexts.length[rows] - contexts.length[held]
-    place = spans(contexts.start[rows] + contexts.length[held], counts)
-    of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
-    letter, is_server = pieces.letter[piece], pieces.is_server[piece]
-    group = densities.group_of[rows]
-    size = densities.expected(piece, group[of])
-    is_said = ~IS_WRITTEN[letter] & ~is_server & (letter != D)
-    is_asked = is_server & (letter == C)
-    rest = sums(np.where(is_said, size, 0) - np.where(is_asked, size, 0), of, len(rows))
-    rest += sums(contexts.is_message_start[place].astype(np.int64), of, len(rows)) * densities.message[group]
-    rest -= densities.answer[group]
+
+    new = _Added(contexts, densities, rows, held)
+    is_said = ~IS_WRITTEN[new.letter] & ~new.is_server & (new.letter != D)
+    is_asked = new.is_server & (new.letter == C)
+    rest = new.sum(np.where(is_said, new.size, 0) - np.where(is_asked, new.size, 0)) + new.messages
     both = np.maximum(prompts.billed[held], 0).sum(axis=1)
-    once = both - tokens[rows] + prompts.output[held] + rest / MICRO
-    is_added = (is_server & (letter != R)) | (letter == D)
-    is_given = is_server & (letter == R)
-    added = sums(np.where(is_added | is_given, size, 0), of, len(rows))
-    spread = slack(densities.pieces.take(piece)) + np.where(is_given, (_GIVEN * size / MICRO) ** 2 * 1000, 0).astype(
-        np.int64
+    answer = densities.answer[densities.group_of[rows]]
+    next_ = both - tokens[rows] + prompts.output[held] + (rest - answer) / MICRO
+    is_added = new.is_server | (new.letter == D)
+    half = (both - new.sum(np.where(is_added, new.size, 0)) / MICRO) / 2
+
+    since, grown = _grown(contexts, tokens, anchor, densities, held)
+    doubts = np.stack(
+        [new.sum(np.where(is_said | is_asked, new.slack, 0)), new.sum(np.where(is_added, new.slack, 0)) / 4, since]
     )
-    one = sums(np.where(is_said | is_asked, spread, 0), of, len(rows)) + 10_000
-    other = sums(np.where(is_added | is_given, spread, 0), of, len(rows)) / 4 + 10_000
-    once = np.rint((once * other + (both - added / MICRO) / 2 * one) / (one + other)).astype(np.int64)
-    has_thought = np.bincount(of[letter == T], minlength=len(rows)) > 0
-    is_likely = (once > 0) & (2 * once <= both) & ~has_thought
-    found = np.full(count, -1, dtype=np.int64)
-    found[held[is_likely][::-1]] = once[is_likely][::-1]
-    return found
+    precise = 1000 / (doubts + 10_000)
+    once = np.rint((np.stack([next_, half, grown]) * precise).sum(axis=0) / precise.sum(axis=0)).astype(np.int64)
+    is_likely = (once > 0) & (2 * once <= both) & (new.sum((new.letter == T).astype(np.int64)) == 0)
+    found, doubt = np.full(count, -1, dtype=np.int64), np.zeros(count)
+    first = np.flatnonzero(is_likely)[::-1]
+    found[held[first]], doubt[held[first]] = once[first], 1 / precise.sum(axis=0)[first]
+    return Once(found, doubt)
+
+
+def _grown(contexts: Contexts, tokens: Ints, anchor: Ints, densities: Densities, rows: Ints) -> tuple[Floats, Floats]:
+    """What prompts have by the bill of their anchor and what was added; how far that may be off, in thousandths."""
+    prompts = contexts.inputs.prompts
+    before = anchor[rows]
+    new = _Added(contexts, densities, rows, np.maximum(before, 0))
+    # What the model wrote is as long as its output was billed.
+    is_written = IS_WRITTEN[new.letter] & ~new.is_server
+    written = new.sum(is_written.astype(np.int64))
+    is_direct = (before >= 0) & (contexts.lineage.base[rows] == before) & (prompts.output[before] > 0) & (written > 0)
+    is_direct &= (new.sum((new.is_server | (new.letter == T)).astype(np.int64)) == 0) & (new.turns == 1)
+    is_rest = ~(is_written & is_direct[new.of])
+    answered = prompts.output[before] - densities.answer[densities.group_of[rows]] / MICRO
+    grown = tokens[before] + (new.sum(np.where(is_rest, new.size, 0)) + new.messages) / MICRO
+    grown += np.where(is_direct, answered, 0)
+    return np.where(before >= 0, new.sum(np.where(is_rest, new.slack, 0)), np.inf), grown
+
+
+class _Added:
+    """What prompts have beyond others that they begin with: one element a piece, `of` has the index of its prompt."""
+
+    def __init__(self, contexts: Contexts, densities: Densities, rows: Ints, others: Ints) -> None:
+        pieces, self.count = contexts.pieces, len(rows)
+        counts = contexts.length[rows] - contexts.length[others]
+        counts = np.maximum(counts, 0)
+        place = spans(contexts.start[rows] + contexts.length[others], counts)
+        self.of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
+        self.letter, self.is_server = pieces.letter[piece], pieces.is_server[piece]
+        group = densities.group_of[rows]
+        self.size = densities.expected(piece, group[self.of])
+        given = np.where(self.is_server & (self.letter == R), (_GIVEN * self.size / MICRO) ** 2 * 1000, 0)
+        self.slack = slack(densities.pieces.take(piece)) + given.astype(np.int64)
+        begins = contexts.is_message_start[place]
+        self.messages = self.sum(begins.astype(np.int64)) * densities.message[group]
+        self.turns = self.sum((begins & IS_WRITTEN[self.letter]).astype(np.int64))
+
+    def sum(self, values: Ints) -> Ints:
+        """Sums by prompt."""
+        return sums(values, self.of, self.count)

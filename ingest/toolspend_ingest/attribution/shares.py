@@ -16,9 +16,11 @@ import numpy.typing as npt
 from . import model as m
 from .arrays import lean, run_starts, running, spans, split, sums
 from .contexts import Contexts
-from .densities import REQUEST, Densities, has_tools, learn, slack
+from .densities import REQUEST, Densities, learn
+from .equations import Measured, has_tools
 from .model import IS_WRITTEN, MICRO, Flags, Ints, K, R, T, U
 from .passes import tokens_once
+from .segments import slack
 
 _MAX_LEARNED: Final = 10**9
 """Prompts with more tokens are garbled: shared by prior sizes alone, so that no sum can overflow."""
@@ -73,10 +75,10 @@ class _Sharing:
         self.tokens = measured(contexts)
         self.anchor = _anchors(contexts, self.tokens)
         if known is None:
-            self.densities = learn(contexts, self.tokens, self.anchor)
+            self.doubt = np.zeros(len(prompts))
+            self.densities = learn(contexts, Measured(self.tokens, self.anchor, self.doubt))
             if self._find_passed():
-                self.anchor = _anchors(contexts, self.tokens)
-                self.densities = learn(contexts, self.tokens, self.anchor)
+                self.densities = learn(contexts, Measured(self.tokens, self.anchor, self.doubt))
         else:
             self.densities = known.densities.of_more(contexts)
         groups = self.densities.session
@@ -112,10 +114,12 @@ class _Sharing:
     def _find_passed(self) -> bool:
         """Measures prompts that were billed twice, each from the one after it, and says whether there were any."""
         for each in range(_PASSED):
-            passed = tokens_once(self.contexts, self.tokens, self.densities)
-            if not (passed > 0).any():
+            passed = tokens_once(self.contexts, self.tokens, self.anchor, self.densities)
+            if not (passed.tokens > 0).any():
                 return each > 0
-            self.tokens = np.where(passed > 0, passed, self.tokens)
+            self.tokens = np.where(passed.tokens > 0, passed.tokens, self.tokens)
+            self.doubt += passed.doubt
+            self.anchor = _anchors(self.contexts, self.tokens)
         return True
 
     def run(self) -> Shares:

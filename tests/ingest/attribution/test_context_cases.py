@@ -356,8 +356,10 @@ def test_case_14_a_picture_beside_a_text_leaves_it_its_tokens() -> None:
     """
     talk = Conversation()
     calls = [use("shot", "c1"), use("read", "c2")]
-    talk.ask(definition("shot"), definition("read"), ["u", 100], answer=calls, input=725, output=80)
-    talk.ask(*calls, result("shot", "c1", 131_635, "i"), result("read", "c2", 4000), input=725 + 80 + 1519, output=5)
+    # 496 tokens hidden, 7 around it, and definitions of 100 with a frame of 20.
+    first = 496 + 7 + 2 * 120 + 25
+    talk.ask(definition("shot"), definition("read"), ["u", 100], answer=calls, input=first, output=80)
+    talk.ask(*calls, result("shot", "c1", 131_635, "i"), result("read", "c2", 4000), input=first + 80 + 1519, output=5)
     rows = pick(ledger(talk.session), kind="tool_result")
     assert tokens(rows, tool="read") == pytest.approx(1000, rel=0.1)
     assert tokens(rows, tool="shot") == pytest.approx(519, rel=0.2)
