@@ -14,7 +14,7 @@ PARALLEL := -n auto --dist loadfile --max-worker-restart 2
 FUZZED := protobuf document lines file logs metrics body
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bench bench-receive bench-peers soak fuzz samples selection compression clean
+.PHONY: demo test lint check test-old-sdk test-lowest accuracy bound bench bench-receive bench-peers soak fuzz samples selection compression clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -53,6 +53,9 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 
 accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
 	$(BIN)/python tests/accuracy/run.py
+
+bound: $(STAMP) ## of simulated sessions in which a tool is off: how much of that no bill tells
+	$(BIN)/python tests/accuracy/bound.py
 
 selection: $(STAMP) ## the tools that tasks need, among those selected: the table of the README; takes some minutes
 	$(BIN)/python -m pip install --quiet --group selection
