@@ -125,8 +125,9 @@ def _backlog(store: Store) -> str:
         return "all of the spool is loaded"
     lies = [f"{waiting.frames:,} frames"] if waiting.frames or not waiting.unread else []
     if waiting.unread:
-        more = f" and {len(waiting.unread) - 1:,} more" if len(waiting.unread) > 1 else ""
-        lies.append(f"files that cannot be read: {waiting.unread[0]}{more}")
+        first, *others = waiting.unread
+        more = f" and {len(others):,} more" if others else ""
+        lies.append(f"files that cannot be read: {first}{more}")
     return f"not loaded yet: {waiting.bytes:,} bytes of the spool in {' and '.join(lies)}"
 
 
