@@ -8,13 +8,14 @@ import sys
 from typing import Final
 
 _INSTALL: Final = "toolspend: this command needs the dashboard: pip install 'toolspend[dashboard]'"
-_NEEDED: Final = ("duckdb", "genai_prices", "grpc", "msgspec", "numpy", "pandas", "plotly", "ptars", "pyarrow", "rich",
-                  "starlette", "streamlit", "typer", "uvicorn")  # fmt: skip
+_ZSTD: Final = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+_NEEDED: Final = (_ZSTD, "duckdb", "genai_prices", "grpc", "msgspec", "numpy", "pandas", "plotly", "ptars", "pyarrow",
+                  "rich", "starlette", "streamlit", "typer", "uvicorn")  # fmt: skip
 
 
 def main() -> int:
     """Runs the command line; its exit code. Says how to install it where it is missing."""
-    if any(importlib.util.find_spec(name) is None for name in (*_NEEDED, "toolspend_dashboard")):
+    if not all(map(_is_there, (*_NEEDED, "toolspend_dashboard"))):
         print(_INSTALL, file=sys.stderr)
         return 1
     # What is imported stays: to look for cycles in it meanwhile would make importing a tenth longer.
@@ -25,3 +26,10 @@ def main() -> int:
     gc.enable()
     cli.main()
     return 0
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # nor is what it lies in
+        return False
