@@ -15,11 +15,12 @@ _NEEDED: Final = (_ZSTD, "duckdb", "genai_prices", "grpc", "msgspec", "numpy", "
 
 def main() -> int:
     """Runs the command line; its exit code. Says how to install it where it is missing."""
-    if not all(map(_is_there, (*_NEEDED, "toolspend_dashboard"))):
-        print(_INSTALL, file=sys.stderr)
-        return 1
     # What is imported stays: to look for cycles in it meanwhile would make importing a tenth longer.
     gc.disable()
+    if not all(map(_is_there, (*_NEEDED, "toolspend_dashboard"))):
+        gc.enable()
+        print(_INSTALL, file=sys.stderr)
+        return 1
     from toolspend_dashboard import cli
 
     gc.freeze()
