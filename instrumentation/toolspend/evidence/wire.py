@@ -12,7 +12,6 @@ on (an edit, a cache breakpoint that moved), all from the last equal message on 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -25,12 +24,22 @@ MIN_BYTES: Final = 4_096
 """Below this, looking at the objects is as fast: it is not worth asking."""
 MAX_BYTES: Final = 1 << 20
 """Longer bodies are mostly images and documents: hashing those is free, as Python keeps the hash of a string."""
-MAX_KEPT_BYTES: Final = 16 << 20
+MAX_KEPT_BYTES: Final = 8 << 20
 """Of all conversations together; beyond it, the least recently used are looked at by their objects again."""
 _MAX_FRAMES: Final = 8
 _MAX_BRANCHES: Final = 8
+_UNMERGED: Final = 2
+"""Pieces at the end in which single messages can still be told apart: where cache breakpoints move."""
 _DICT: Final = {dict}
 _SCALARS: Final = (str, int, float, bool, type(None))
+
+
+class Piece(NamedTuple):
+    """Consecutive messages as they were sent. `ends`: where each but the last ends, as `(offset, messages so far)`."""
+
+    text: bytes
+    messages: int
+    ends: Sequence[tuple[int, int]]
 
 
 class Frame(NamedTuple):
@@ -43,27 +52,22 @@ class Frame(NamedTuple):
 
 
 class Line:
-    """The body in which the messages of a chain were last sent, and where in it they end."""
+    """The messages of a chain as they were last sent, in few pieces: comparing is one call for each."""
 
-    __slots__ = ("chain", "ends", "marked", "messages", "size")
+    __slots__ = ("chain", "marked", "pieces", "size")
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self.messages = memoryview(b"")
-        """The body from its first message to the end of its last."""
-        self.ends: list[tuple[int, int]] = []
-        """Where in `messages` some of them end, as `(offset, messages so far)`: the last, and those at which the next
-        body may part from this one."""
+        self.pieces: list[Piece] = []
         self.marked: list[int] = []
         """Which messages carry a cache breakpoint."""
         self.size = 0
-        """The bytes of the body."""
 
 
 class Body:
     """A body as it was sent: where its messages lie, and what of it is known."""
 
-    __slots__ = ("count", "end", "ends", "head", "line", "sent", "start")
+    __slots__ = ("count", "end", "head", "line", "pieces", "position", "sent", "start")
 
     def __init__(self, sent: bytes, start: int, end: int, head: Head | None) -> None:
         self.sent = sent
@@ -72,22 +76,19 @@ class Body:
         self.head = head
         self.count = 0
         """How many messages are known."""
+        self.position = start
+        """Where those end."""
         self.line: Line | None = None
         """The line that has them."""
-        self.ends = 0
-        """How many of its `ends` lie in what is known."""
+        self.pieces: list[Piece] = []
+        """Its pieces that they are."""
 
     def is_all_of(self, line: Line) -> bool:
         """Whether the body has all messages of `line`, as it nearly always does; notes how many it has, if most."""
-        ends = line.ends
-        is_whole = self.sent.startswith(line.messages, self.start)
-        same = len(ends) if is_whole else bisect_left(ends, True, key=lambda end: not self._begins(line, end[0]))
-        if same and ends[same - 1][1] > self.count:
-            self.count, self.line, self.ends = ends[same - 1][1], line, same
+        position, count, pieces, is_whole = _matched(line.pieces, self.sent, self.start)
+        if count > self.count:
+            self.count, self.position, self.line, self.pieces = count, position, line, pieces
         return is_whole
-
-    def _begins(self, line: Line, length: int) -> bool:
-        return self.sent.startswith(line.messages[:length], self.start)
 
 
 class Wires:
@@ -139,25 +140,19 @@ class Wires:
         if body.head is None:
             self._frames.insert(0, Frame(list(given), body.sent[: body.start], body.sent[body.end :], tip.head))
             del self._frames[_MAX_FRAMES:]
-        chain, sent = tip.chain, body.sent
+        pieces = body.pieces
+        if body.position < body.end:
+            text, messages = body.sent[body.position : body.end], given["messages"]
+            # Breakpoints move from turn to turn. Where there are none, a piece that is not the same is looked at whole.
+            ends = _ends(text, messages[body.count :]) if marked else ()
+            pieces.append(Piece(text, len(messages) - body.count, ends))
+            _merge(pieces)
+        chain = tip.chain
         line = self._lines.get(id(chain)) or self._add(chain)
         self._lines.move_to_end(id(chain))
-        ends, known = line.ends, body.line
-        if known is None:
-            ends.clear()
-        elif known is not line:
-            ends[:] = known.ends[: body.ends]
-        elif body.ends < len(ends):
-            del ends[body.ends :]
-        length, messages = body.end - body.start, given["messages"]
-        if len(messages) > body.count:
-            if marked:
-                # Breakpoints move from turn to turn: the next body may part from this one at any of its new messages.
-                position = ends[-1][0] if ends else 0
-                ends += _ends(sent[body.start + position : body.end], messages[body.count :], position, body.count)
-            ends.append((length, len(messages)))
-        self._bytes += len(sent) - line.size
-        line.messages, line.size, line.marked = memoryview(sent)[body.start : body.end], len(sent), marked
+        size = body.end - body.start
+        self._bytes += size - line.size
+        line.pieces, line.marked, line.size = pieces, marked, size
         while self._bytes > MAX_KEPT_BYTES:
             self.forget(next(iter(self._lines.values())).chain)
 
@@ -212,19 +207,43 @@ def _is_plain(key: object) -> bool:
     return type(key) is str and key.isascii() and key.isidentifier()
 
 
-def _ends(text: bytes, messages: Sequence[Mapping[str, Any]], offset: int, count: int) -> list[tuple[int, int]]:
-    """Where each of `messages` but the last ends, or nothing where that cannot be told for certain.
+def _matched(pieces: list[Piece], sent: bytes, start: int) -> tuple[int, int, list[Piece], bool]:
+    """How far `sent` has the messages of `pieces` from `start` on: position, messages, these as pieces, if all."""
+    position, count = start, 0
+    for index, (text, messages, ends) in enumerate(pieces):
+        if sent.startswith(text, position):
+            position += len(text)
+            count += messages
+            continue
+        matched = pieces[:index]
+        for place in range(len(ends) - 1, -1, -1):
+            offset, messages = ends[place]
+            if sent.startswith(text[:offset], position):
+                matched.append(Piece(text[:offset], messages, ends[:place]))
+                return position + offset, count + messages, matched, False
+        return position, count, matched, False
+    return position, count, pieces[:], True
 
-    They are `text`, which begins `offset` bytes after the first message, and `count` messages stand before them.
-    """
+
+def _ends(text: bytes, messages: Sequence[Mapping[str, Any]]) -> Sequence[tuple[int, int]]:
+    """Where in `text` each of `messages` but the last ends, or nothing where that cannot be told for certain."""
     first = next(iter(messages[0]), None)
     if not _is_plain(first) or any(next(iter(message), None) != first for message in messages):
-        return []
+        return ()
     # Every message but the first begins like this; if nothing else does, these are their beginnings.
     between = f',{{"{first}":'.encode()
     ends: list[tuple[int, int]] = []
     place = text.find(between, 1)
     while place >= 0:
-        ends.append((offset + place, count + len(ends) + 1))
+        ends.append((place, len(ends) + 1))
         place = text.find(between, place + 1)
-    return ends if len(ends) == len(messages) - 1 else []
+    return ends if len(ends) == len(messages) - 1 else ()
+
+
+def _merge(pieces: list[Piece]) -> None:
+    """Joins pieces that are not much longer than the next: there are then as many as the logarithm of the length."""
+    index = len(pieces) - 1 - _UNMERGED
+    while index > 0 and len(pieces[index - 1].text) <= 2 * len(pieces[index].text):
+        first, second = pieces[index - 1 : index + 1]
+        pieces[index - 1 : index + 1] = [Piece(first.text + second.text, first.messages + second.messages, ())]
+        index -= 1
