@@ -1,4 +1,4 @@
-"""The one way in which a store's file is opened, and what it means where that fails."""
+"""The one way in which a store's file is opened, and what it means where that, or a statement, fails."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Final
 
 import duckdb
 
-from .errors import StoreDamaged, StoreLocked, StoreUnreadable
+from .errors import StoreDamaged, StoreError, StoreFailed, StoreLocked, StoreUnreadable
 
-DAMAGED: Final = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
+_DAMAGED: Final = re.compile(r"Corrupt database file|Could not read enough bytes|replaying WAL")
+_UNWRITTEN: Final = re.compile(r"Failed to commit: Could not")
 _PID = re.compile(r"\(PID (\d+)\)")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "python_enable_replacements": "false",
@@ -44,8 +45,23 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if "lock on file" in text:
             holder = _PID.search(text)
             raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
-        if DAMAGED.search(text):
+        if _DAMAGED.search(text):
             raise StoreDamaged(path, text) from error
         raise StoreUnreadable(path, text) from error
     except OSError as error:
         raise StoreUnreadable(path, error.strerror or str(error)) from error
+
+
+def failure_of(error: Exception, con: duckdb.DuckDBPyConnection, path: Path) -> StoreError | None:
+    """What has become of the store at `path`; None where the error is about a statement, and the store is as it was."""
+    if _DAMAGED.search(str(error)):
+        return StoreDamaged(path, str(error))
+    if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError) or _UNWRITTEN.search(str(error)):
+        return StoreFailed(path, str(error))
+    try:
+        con.execute("select 1").fetchall()
+    except duckdb.FatalException as fatal:
+        return StoreFailed(path, str(fatal))
+    except duckdb.Error:
+        return None
+    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,14 +20,11 @@ from . import layout, pipeline, privacy, schema
 from .apart import Apart
 from .arrow import pc, registered
 from .attribution import run as attribution
-from .connection import DAMAGED, connect
+from .connection import connect, failure_of
 from .derivation import Derivation, Here
 from .errors import (
     SnapshotFailed,
     StoreClosed,
-    StoreDamaged,
-    StoreError,
-    StoreFailed,
     StoreMissing,
 )
 from .news import News
@@ -47,7 +43,6 @@ T = TypeVar("T")
 READERS_S = 10
 """How long closing waits for those who read; an invalidated or interrupted query ends within milliseconds."""
 _TRACES_AT_ONCE = 5_000
-_UNWRITTEN = re.compile(r"Failed to commit: Could not")
 
 
 @dataclass(frozen=True)
@@ -378,23 +373,9 @@ class Store:
         try:
             yield
         except (duckdb.Error, OSError) as error:
-            if (failure := self._failure(error)) is None:
+            if (failure := failure_of(error, self._con, self.path)) is None:
                 raise
             raise failure from error
-
-    def _failure(self, error: Exception) -> StoreError | None:
-        """What has become of the file; None where the error is about a statement, and the store is as it was."""
-        if DAMAGED.search(str(error)):
-            return StoreDamaged(self.path, str(error))
-        if isinstance(error, duckdb.FatalException | duckdb.IOException | OSError) or _UNWRITTEN.search(str(error)):
-            return StoreFailed(self.path, str(error))
-        try:
-            self._con.execute("select 1").fetchall()
-        except duckdb.FatalException as fatal:
-            return StoreFailed(self.path, str(fatal))
-        except duckdb.Error:
-            return None
-        return None
 
 
 def _count(result: duckdb.DuckDBPyConnection) -> int:

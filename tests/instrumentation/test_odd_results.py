@@ -13,7 +13,7 @@ import toolspend
 from seed_tools import Tool, ToolRegistry
 from toolspend import testing
 from toolspend.evidence.definitions import canonical
-from toolspend.targets._tools import shape_of
+from toolspend.evidence.shape import shape_of
 
 
 class Sulky:

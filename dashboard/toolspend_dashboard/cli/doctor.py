@@ -132,8 +132,10 @@ def _backlog(store: Store) -> str:
 
 
 def _facts(cursor: Any) -> str:
-    version, duckdb_version = cursor.execute("select max(version), version() from migrations").fetchone()
-    return f"schema version {version}, DuckDB {duckdb_version}"
+    from toolspend_ingest import schema
+
+    (version,) = cursor.execute(schema.query("last_migration")).fetchone()
+    return f"schema version {version}, DuckDB v{_version('duckdb')}"
 
 
 def _contents(cursor: Any) -> Iterator[str]:

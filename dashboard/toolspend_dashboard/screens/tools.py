@@ -312,11 +312,10 @@ def definition(tool: str) -> None:
     row = known.iloc[0]
     with st.container(border=True):
         version = markdown(str(row["tool_version"]))
-        section(
-            "Definition",
-            f"{formats.count(row['definition_tokens'])} tokens in every request that offers it; version {version}. "
-            f"The audit gives it {audit.scores.get(tool, 100)} of 100.",
-        )
+        note = f"{formats.count(row['definition_tokens'])} tokens in every request that offers it; version {version}."
+        if tool in audit.scores:
+            note += f" The audit gives it {audit.scores[tool]} of 100."
+        section("Definition", note)
         left, right = st.columns(2, gap="medium")
         with left:
             st.text(row["description"] if isinstance(row["description"], str) else "No description was recorded.")

@@ -69,6 +69,17 @@ def read_contexts(inputs: Inputs, known: Contexts | None = None) -> Contexts:
     return assembly.finish(known)
 
 
+def alike(prompts: Contexts | _Assembly, rows: Ints, others: Ints) -> Ints:
+    """With how many equal pieces two prompts begin."""
+    counts = np.minimum(prompts.length[rows], prompts.length[others])
+    owner = np.repeat(np.arange(len(rows)), counts)
+    ours, theirs = spans(prompts.start[rows], counts), spans(prompts.start[others], counts)
+    differs = np.flatnonzero(prompts.pool[ours] != prompts.pool[theirs])
+    found = counts.copy()
+    np.minimum.at(found, owner[differs], differs - before(counts)[owner[differs]])
+    return found
+
+
 class _Assembly:
     def __init__(self, inputs: Inputs, lineage: Lineage, pieces: Pieces) -> None:
         count = len(inputs.prompts)
@@ -105,7 +116,7 @@ class _Assembly:
             self._restate(row)
         self._align(rows[self.lineage.is_keyframe[rows] & (self.lineage.rank[rows] > 0)])
         follows = rows[self.lineage.base[rows] >= 0]
-        self.shared[follows] = self._shared(follows, self.lineage.base[follows])
+        self.shared[follows] = alike(self, follows, self.lineage.base[follows])
 
     def _assemble(self, rows: Ints) -> Flags:
         lineage = self.lineage
@@ -178,7 +189,7 @@ class _Assembly:
         for back in range(_CANDIDATES, 0, -1):
             is_there = rank >= back
             other = lineage.by_rank[begin + np.maximum(rank - back, 0)]
-            shared = np.where(is_there, self._shared(rows, other), 0)
+            shared = np.where(is_there, alike(self, rows, other), 0)
             is_better = (shared > 0) & (shared >= best)
             best[is_better] = shared[is_better]
             lineage.base[rows[is_better]] = other[is_better]
@@ -188,7 +199,8 @@ class _Assembly:
         """The same for those whose first piece is another: by most of the messages, one that the model wrote too."""
         if not len(rows):
             return
-        lineage, letter, count = self.lineage, self.pieces.letter, len(self.pieces)
+        lineage, known = self.lineage, len(self.pieces)
+        count, role_of = known + self.blanks, np.append(_ROLE[self.pieces.letter], 0)
         owner = np.repeat(np.arange(len(rows)), self.length[rows])
         ours = owner * count + self.pool[spans(self.start[rows], self.length[rows])]
         begin, rank = lineage.first[self.inputs.prompts.session[rows]], lineage.rank[rows]
@@ -197,25 +209,13 @@ class _Assembly:
             other = lineage.by_rank[begin + np.maximum(rank - back, 0)]
             index = np.repeat(np.arange(len(rows)), self.length[other])
             theirs = self.pool[spans(self.start[other], self.length[other])]
-            role = np.where(theirs < count, _ROLE[letter[np.minimum(theirs, count - 1)]], 0)
+            role = role_of[np.minimum(theirs, known)]  # of a blank none
             is_held = np.isin(index * count + theirs, ours) & (role > 0)
             held, messages = (np.bincount(index[each], minlength=len(rows)) for each in (is_held, role > 0))
             has_written = np.bincount(index[is_held & (role == _ROLE[A])], minlength=len(rows)) > 0
             is_better = (rank >= back) & has_written & (2 * held >= messages) & (held >= best)
             best[is_better] = held[is_better]
             lineage.base[rows[is_better]] = other[is_better]
-
-    def _shared(self, rows: Ints, others: Ints) -> Ints:
-        """With how many equal pieces two prompts begin."""
-        counts = np.minimum(self.length[rows], self.length[others])
-        owner = np.repeat(np.arange(len(rows)), counts)
-        differs = self.pool[spans(self.start[rows], counts)] != self.pool[spans(self.start[others], counts)]
-        found = counts.copy()
-        places = np.flatnonzero(differs)
-        if len(places):
-            within = places - before(counts)[owner[places]]
-            np.minimum.at(found, owner[places], within)
-        return found
 
     def _blank_chars(self, rows: Ints) -> Ints:
         """What a prompt states beyond its known pieces, shared by its blanks."""

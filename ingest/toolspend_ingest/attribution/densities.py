@@ -270,16 +270,23 @@ def _settled(densities: Densities, every: Equations) -> Densities:
     change added to that of the prompt before.
     """
     keys, sizes = [densities.settled_keys], [densities.settled_sizes]
-    for group in np.unique(every.group[every.is_change]).tolist():
-        rows = np.flatnonzero((every.group == group) & (every.is_first | every.is_change))
-        number = np.full(len(every.group), -1, dtype=np.int64)
-        number[rows] = np.arange(len(rows))
-        part = np.flatnonzero(number[every.of] >= 0)
+    groups = np.unique(every.group[every.is_change])
+    listed = np.flatnonzero((every.is_first | every.is_change) & np.isin(every.group, groups))
+    listed = listed[np.argsort(every.group[listed], kind="stable")]
+    place = np.full(len(every.group), -1, dtype=np.int64)
+    place[listed] = np.arange(len(listed))
+    told = np.flatnonzero(place[every.of] >= 0)
+    told = told[np.argsort(place[every.of[told]], kind="stable")]
+    bounds = np.searchsorted(every.group[listed], np.append(groups, len(densities.session)))
+    part_bounds = np.searchsorted(place[every.of[told]], bounds)
+    for each, group in enumerate(groups.tolist()):
+        rows, part = listed[bounds[each] : bounds[each + 1]], told[part_bounds[each] : part_bounds[each + 1]]
+        row = place[every.of[part]] - bounds[each]
         piece, first, column = np.unique(every.piece[part], return_index=True, return_inverse=True)
         some = every.parts.take(part[first])
         expected = densities.of(some, np.full(len(piece), group)) / MICRO
         matrix = np.zeros((len(rows), len(piece)))
-        np.add.at(matrix, (number[every.of[part]], column.ravel()), every.sign[part])
+        np.add.at(matrix, (row, column.ravel()), every.sign[part])
         framing = every.messages[rows] * densities.message[group] + every.answers[rows] * densities.answer[group]
         framing += every.has_hidden[rows] * densities.hidden[group] + every.is_first[rows] * REQUEST
         lacking = every.tokens[rows] - framing / MICRO - matrix @ expected

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import model as m
 from .arrays import before, run_starts, running, spans, sums
-from .contexts import Contexts
+from .contexts import Contexts, alike
 from .model import MICRO, D, Flags, Floats, Ints, K, R, S
 from .shares import Shares
 
@@ -171,19 +171,8 @@ def _latest(contexts: Contexts) -> tuple[Ints, Ints]:
         is_more = np.flatnonzero(has > most)
         most[is_more] = has[is_more]
         base[rows[is_more]] = other[is_more]
-        shared[rows[is_more]] = _alike(contexts, rows[is_more], other[is_more])
+        shared[rows[is_more]] = alike(contexts, rows[is_more], other[is_more])
     return base, shared
-
-
-def _alike(contexts: Contexts, rows: Ints, others: Ints) -> Ints:
-    """With how many equal pieces two prompts begin."""
-    counts = np.minimum(contexts.length[rows], contexts.length[others])
-    owner = np.repeat(np.arange(len(rows)), counts)
-    ours, theirs = spans(contexts.start[rows], counts), spans(contexts.start[others], counts)
-    differs = np.flatnonzero(contexts.pool[ours] != contexts.pool[theirs])
-    found = counts.copy()
-    np.minimum.at(found, owner[differs], differs - before(counts)[owner[differs]])
-    return found
 
 
 def losses_of(contexts: Contexts, shares: Shares, pairs: Pairs, billed: Ints, facts: Facts) -> Losses:

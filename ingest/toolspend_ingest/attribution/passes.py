@@ -172,8 +172,7 @@ class _Added:
 
     def __init__(self, contexts: Contexts, densities: Densities, rows: Ints, others: Ints) -> None:
         pieces, self.count = contexts.pieces, len(rows)
-        counts = contexts.length[rows] - contexts.length[others]
-        counts = np.maximum(counts, 0)
+        counts = np.maximum(contexts.length[rows] - contexts.length[others], 0)
         place = spans(contexts.start[rows] + contexts.length[others], counts)
         self.of, piece = np.repeat(np.arange(len(rows)), counts), contexts.pool[place]
         self.letter, self.is_server = pieces.letter[piece], pieces.is_server[piece]

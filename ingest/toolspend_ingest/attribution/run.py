@@ -139,8 +139,9 @@ def _write_step(con: duckdb.DuckDBPyConnection, session: str, growth: Growth, st
     new = slice(step.first_new, None)
     is_known = ledger.is_priced[new] & inputs.prompts.is_billed[new]
     costs = {"cost_usd": _dollars(ledger.cost[new], is_known).to_pylist()}
-    is_priced = [each and request.is_usage_known for each, request in zip(is_known, growth.requests, strict=True)]
-    together.insert(LlmRequest, growth.requests, {**costs, "is_priced": list(map(bool, is_priced))})
+    told = zip(is_known.tolist(), growth.requests, strict=True)
+    is_priced = [each and request.is_usage_known for each, request in told]
+    together.insert(LlmRequest, growth.requests, {**costs, "is_priced": is_priced})
     together.insert(Evidence, list(growth.evidence.values()))
     first_new = len(inputs.calls) - len(growth.calls)
     said = _held(step.known, np.arange(first_new, len(inputs.calls)))

@@ -56,6 +56,10 @@ class Request:
     chars: int
     known_head: Segment | None = None
     """What stands before the messages, where that was seen before."""
+    told_head: tuple[Segment | None] | None = None
+    """What stands there by the bills up to its own, once another goes on from it; None where none of these is known."""
+    has_followed: bool = False
+    """Whether another goes on from it: then its bill is its last."""
     end: int = 0
     """Where in the file its last line ends."""
     output: list[Segment] = field(default_factory=list)
@@ -87,11 +91,16 @@ class Request:
     def head(self) -> Segment | None:
         """What stands before the messages: only the first bill that is known says how much it is."""
         line: list[Request] = [self]
-        while line[-1].base is not None:
-            line.append(line[-1].base)
+        while (base := line[-1].base) is not None and not base.has_followed:
+            line.append(base)
         known = line[-1].known_head
-        first = next((each for each in reversed(line) if prompt_tokens(each.usage) is not None), None)
-        return known or (head_of(first.usage, first.prompt) if first is not None else None)
+        told = base.told_head if base is not None else (known,) if known is not None else None
+        for each in reversed(line):
+            if told is None and prompt_tokens(each.usage) is not None:
+                told = (head_of(each.usage, each.prompt),)
+            if each is not self:
+                each.has_followed, each.told_head = True, told
+        return told[0] if told is not None else None
 
     @property
     def prompt(self) -> list[Segment]:

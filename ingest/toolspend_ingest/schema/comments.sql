@@ -97,7 +97,7 @@ comment on column tool_calls.argument_tokens is 'Tokens of the tool_use block, o
 comment on column tool_calls.result_tokens is 'Tokens of the tool_result block as first sent.';
 comment on column tool_calls.raw_result_tokens is 'Tokens that the result would have had uncompressed.';
 comment on column tool_calls.times_sent is 'How many requests carried the result; null where a later request of the session has unknown usage.';
-comment on column tool_calls.cost_usd is 'Call, result and carry in US dollars; null where not priced.';
+comment on column tool_calls.cost_usd is 'Call, result and carry in US dollars; null where not priced, and where a later request of the session has unknown usage.';
 comment on column tool_calls.user_id is 'Whom the work was for; null without a span.';
 comment on column tool_calls.tags is 'Tags given to the session; null without a span.';
 comment on column tool_calls.has_side_effects is 'What the author declared.';
@@ -220,7 +220,7 @@ comment on column tool_costs.tool is 'Name that the model sees.';
 comment on column tool_costs.server is 'MCP servers that it ran on.';
 comment on column tool_costs.calls is 'Executions.';
 comment on column tool_costs.errors is 'Executions that failed.';
-comment on column tool_costs.context_tokens is 'Prompt tokens billed for it, over all requests.';
+comment on column tool_costs.context_tokens is 'Prompt tokens billed for it, over all requests; null where its sessions have no prompt of known size.';
 comment on column tool_costs.definition_cost_usd is 'Its definition, in every request that offers it.';
 comment on column tool_costs.call_cost_usd is 'The calls as the model wrote them.';
 comment on column tool_costs.result_cost_usd is 'The results, the first time each is sent.';

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from toolspend import attributes as at
 from toolspend.evidence.segments import result_text
-from toolspend.targets._tools import shape_of
+from toolspend.evidence.shape import shape_of
 
 from ..rows import Span
 from . import definitions, evidence, usage

@@ -24,6 +24,7 @@ from .._clock import now_ns
 from .._config import config
 from .._guard import guarded, record_failure
 from ..evidence.definitions import canonical
+from ..evidence.shape import shape_of
 from . import _tools
 from ._errors import error_type
 from ._tools import ToolInfo
@@ -295,7 +296,7 @@ def finish(call: Call, result: object, error: BaseException | None) -> None:
     ended_ns = now_ns()
     try:
         chars = _tools.raw_chars(result) if error is None else None
-        shape = _tools.shape_of(result) if error is None else None
+        shape = shape_of(result) if error is None else None
     except Exception as failure:  # an object that cannot even be looked at: its size is unknown, its call is not
         record_failure("size of a result", failure)
         chars = shape = None

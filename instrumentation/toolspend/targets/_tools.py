@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
-from zlib import crc32
 
 from .. import attributes as at
 from .._config import config
 from ..evidence.definitions import canonical, definition_log, version_of
 from ..evidence.segments import result_text
 
-_BLANKS: Final = 40
-_MOST_KEYS: Final = 20
-"""An object of more keys is a map, whose keys are data."""
 _MOST_VALUES: Final = 2_000
 """A result of more values than these is not sized in the call: that would take the agent milliseconds."""
 
@@ -114,26 +109,6 @@ def raw_chars(result: object) -> int | None:
     if isinstance(result, bytes | bytearray):
         return len(result)
     return _json_chars(result)
-
-
-def shape_of(result: object) -> str | None:
-    """The shape of what a handler returned, as `attributes.TOOL_RESULT_SHAPE` has it; None of a text, or of no JSON.
-
-    JSON in a text is told by its ends, and its keys are not looked at.
-    """
-    if isinstance(result, str):
-        ends = result[:_BLANKS].lstrip()[:1] + result[-_BLANKS:].rstrip()[-1:]
-        return {"{}": "object", "[]": "array"}.get(ends)
-    if isinstance(result, dict):
-        if len(result) > _MOST_KEYS or not all(type(key) is str for key in result):
-            return "object"
-        return "object:" + ",".join(sorted(set(map(_digest, result))))
-    return "array" if isinstance(result, list | tuple) else None
-
-
-@functools.lru_cache(maxsize=4_096)
-def _digest(key: str) -> str:
-    return f"{crc32(key.encode('utf-8', 'replace')) & 0xFF:02x}"
 
 
 def raw_content(result: object) -> str | None:

@@ -26,6 +26,7 @@ from .._clock import now_ns
 from .._config import config
 from .._guard import guarded
 from ..evidence.definitions import canonical
+from ..evidence.shape import shape_of
 from . import _calls, _tools, _wrapping
 from ._errors import error_type
 from ._tools import ToolInfo
@@ -199,7 +200,7 @@ def _conclude(span: Span, result: Any, error: BaseException | None) -> None:
     text = _text(blocks) if isinstance(blocks, list) else None
     if text is not None:
         span.set_attribute(at.TOOL_RAW_RESULT_CHARS, len(text))
-        if (shape := _tools.shape_of(text)) is not None:
+        if (shape := shape_of(text)) is not None:
             span.set_attribute(at.TOOL_RESULT_SHAPE, shape)
         content = config().content(text)
         if content is not None:

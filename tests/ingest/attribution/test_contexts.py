@@ -47,6 +47,26 @@ def test_a_keyframe_in_a_conversation_finds_its_pieces_again() -> None:
     assert after.base == "q0001"
 
 
+def test_a_keyframe_whose_first_piece_is_another_goes_on_from_what_has_its_messages() -> None:
+    """Its system prompt was rewritten; it has the answer and all that was said before."""
+    talk = talk_of(2)
+    talk.prompt[1] = ["s", 900]
+    talk.prompt.insert(0, definition("b"))
+    talk.ask(use("a", "c9"), result("a", "c9", 300), base=False, input=1300, output=20)
+    assert prompts(talk.session)["q0003"].base == "q0002"
+
+
+def test_keyframes_that_say_nothing_go_on_from_nothing() -> None:
+    """Evidence without a piece, of which nothing can be known, ends no attribution."""
+    said = [
+        Evidence("q0", START, None, "null", None, 1, None, "[]"),
+        Evidence("q1", START, None, "[]", None, 2, None, "[]"),
+    ]
+    found = prompts(Session("s", evidence=said))
+    assert {each.base for each in found.values()} == {None}
+    assert {each.kinds for each in found.values()} <= {"", "?", "??"}
+
+
 def test_a_lost_base_is_stood_in_for_and_filled_in() -> None:
     """Without the span in the middle, what it alone had said is blank until a later request says it again."""
     session = talk_of(4).session

@@ -11,34 +11,38 @@ from tool_layer import ask, numbered, registry_of, run
 from toolspend.toolkit import execute_tool_calls
 
 
+class Room:
+    """How many are in it at once, at most; each stays two milliseconds."""
+
+    now = most = 0
+
+    async def visit(self) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0.002)
+        self.now -= 1
+
+
 @pytest.mark.parametrize(("limit", "per_tool", "expected"), [(3, None, 3), (8, {"busy": 2}, 2), (8, None, 4)])
 def test_concurrency_is_bounded_overall_and_by_tool(limit: int, per_tool: Any, expected: int) -> None:
     """Never more at once than the batch, the caller's limit for the tool, or the tool itself allows."""
-    now = most = 0
+    room = Room()
 
     async def busy(n: int) -> int:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.002)
-        now -= 1
+        await room.visit()
         return n
 
     registry = registry_of(numbered("busy", busy, max_concurrency=4))
     run(ask(*[("busy", {"n": n}) for n in range(12)]), registry, max_concurrency=limit, max_per_tool=per_tool)
-    assert most == expected
+    assert room.most == expected
 
 
 def test_a_tools_own_bound_holds_for_all_batches_together() -> None:
     """Agents that share a tool share its slots; one that calls itself does not wait for itself."""
-    now = most = 0
+    room = Room()
 
     async def busy(n: int) -> Any:
-        nonlocal now, most
-        now += 1
-        most = max(most, now)
-        await asyncio.sleep(0.002)
-        now -= 1
+        await room.visit()
         return (await execute_tool_calls(ask(("busy", {"n": n - 1})), registry))[0]["content"] if n else "done"
 
     registry = registry_of(numbered("busy", busy, max_concurrency=2))
@@ -48,7 +52,7 @@ def test_a_tools_own_bound_holds_for_all_batches_together() -> None:
         return [block["content"] for blocks in await asyncio.gather(*batches) for block in blocks]
 
     assert asyncio.run(agents()) == ["done"] * 12
-    assert most == 2
+    assert room.most == 2
     assert run(ask(("busy", {"n": 3})), registry, timeout_s=5.0)[0]["content"] == "done"
 
 

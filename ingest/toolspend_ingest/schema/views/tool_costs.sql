@@ -28,10 +28,11 @@ parts as (
 
 -- Of a tool that no known prompt held a token of: none, where prompts of its sessions are known, else unknown.
 measured as (
-    select distinct ledger.tool
-    from context_ledger as ledger
-    inner join parts on ledger.tool = parts.tool and parts.context_tokens is null
-    where ledger.session_id in (select session_id from context_ledger where rate not in ('output', 'fee'))
+    select distinct tool
+    from seen_calls
+    where
+        tool in (select tool from parts where context_tokens is null)
+        and session_id in (select session_id from llm_requests where input_tokens is not null)
 ),
 
 -- A failed call ends early: its duration says nothing about a call that works.
