@@ -107,6 +107,7 @@ def _use(row: Any, answers: Mapping[str, pd.DataFrame]) -> Use:
         errors=_counts(answers["audit_errors"], tool, "error_type", "calls"),
         shapes=_shapes(results[results["kind"].notna()], tool),
         messages=_counts(results[results["message"].notna()], tool, "message", "calls"),
+        error_words=_words(results[results["words"].notna()], tool),
         definition_tokens=number(row.definition_tokens),
         mean_result_tokens=number(row.mean_result_tokens),
         definition_cost_usd=number(row.definition_cost_usd),
@@ -117,6 +118,11 @@ def _use(row: Any, answers: Mapping[str, pd.DataFrame]) -> Use:
 def _counts(frame: pd.DataFrame, tool: str, what: str, count: str) -> dict[str, int]:
     own = frame[frame["tool"] == tool]
     return {str(name): int(times) for name, times in zip(own[what], own[count], strict=True)}
+
+
+def _words(frame: pd.DataFrame, tool: str) -> dict[int, int]:
+    own = frame[frame["tool"] == tool]
+    return {int(words): int(times) for words, times in zip(own["words"], own["calls"], strict=True)}
 
 
 def _shapes(frame: pd.DataFrame, tool: str) -> dict[str, int]:

@@ -171,6 +171,8 @@ TOOL_RESULT_SHAPE: Final = "toolspend.tool.result_shape"
 """What kind of value the handler returned: `array` or `object`, and where that has few keys, after a colon, eight bits
 of a checksum of each: enough to tell shapes apart, and too little to tell a key. Absent where it is a text; in the
 store `text`, where the span is another emitter's."""
+TOOL_ERROR_WORDS: Final = "toolspend.tool.error_words"
+"""How many words a failure told the model, at most `guidance.MOST_WORDS`; 0 where none of them says what failed."""
 TOOL_RESULT_CHARS: Final = "toolspend.tool.result_chars"
 """Length of what goes back to the model, after compression and formatting."""
 TOOL_ATTEMPT: Final = "toolspend.tool.attempt"

@@ -15,6 +15,7 @@ import otlp_requests
 import served
 import synthetic_store
 from otlp_requests import Made
+from toolspend import attributes as at
 from toolspend._frames import encode
 from toolspend_dashboard import queries, tool_audit
 from toolspend_dashboard.formats import code
@@ -204,6 +205,22 @@ def test_shapes_are_known_without_content(home: Path) -> None:
     )
     assert told in finding.evidence
     assert finding.hint.startswith("Always return an object of 2 fields: ")
+
+
+def test_errors_that_say_nothing_are_known_without_content(home: Path) -> None:
+    """By the number of words that failures said; those of which nothing is known count on neither side."""
+    words = [0, 2, 3, 0, 12, None, None]
+    spans = [
+        call(number, "error", **{"error.type": "tool_error"} | ({} if count is None else {at.TOOL_ERROR_WORDS: count}))
+        for number, count in enumerate(words, start=1)
+    ]
+    (home / "spool").mkdir(parents=True)
+    (home / "spool" / "agent-1.spool").write_bytes(encode(otlp_requests.protobuf(spans)))
+    assert served.run_here(home, "ingest").returncode == 0
+    with Store.open(home / "toolspend.duckdb", read_only=True) as store:
+        [finding] = [each for each in of_store(store).findings if each.check == "errors_without_guidance"]
+    assert finding.evidence == "4 of 5 failures say no more than 3 words."
+    assert finding.hint.startswith("Let each failure of `lookup` say which argument")
 
 
 def test_the_store_says_what_is_never_called(sample_store: Store) -> None:

@@ -109,6 +109,19 @@ def test_the_shape_of_a_result_outlives_its_content(result: str, shape: str) -> 
     assert json.loads(row.attributes)[at.TOOL_RESULT_SHAPE] == shape
 
 
+@pytest.mark.parametrize(("status", "words"), [("error", 10), ("ok", None)])
+def test_how_much_a_failure_says_outlives_its_content(status: str, words: int | None) -> None:
+    """The audit asks whether errors tell the model what to do."""
+    said = {
+        at.OPERATION: "execute_tool",
+        at.TOOL_NAME: "t",
+        at.TOOL_RESULT: f"nothing named {SECRET}, call `list` first",
+    }
+    [row] = privacy.without_content(batch(Made(1, 1, "execute_tool t", said, scope="other", status=status))).rows
+    assert SECRET not in row.attributes
+    assert json.loads(row.attributes).get(at.TOOL_ERROR_WORDS) == words
+
+
 def test_content_that_an_agent_was_told_to_capture_is_kept(store: Store, rows: Rows) -> None:
     """Our own spans, and those that we enriched, have content only where `capture_content` asked for it."""
     said = {at.INPUT_MESSAGES: json.dumps([{"role": "user", "parts": [{"type": "text", "content": SECRET}]}])}

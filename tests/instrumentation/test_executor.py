@@ -19,6 +19,7 @@ import seed_agent
 import seed_tools
 import toolspend
 from seed_tools import Tool, ToolRegistry
+from toolspend.evidence.guidance import error_words
 from toolspend.testing import Captured
 
 SCHEMA = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
@@ -132,6 +133,9 @@ def test_every_way_to_fail_is_one_span_under_the_batch(captured: Captured) -> No
         assert span["parent_id"] == batch["span_id"]
         assert span["attributes"]["toolspend.batch.id"] == batch["attributes"]["toolspend.batch.id"]
     assert by_id(captured)["c"]["attributes"]["toolspend.tool.is_known"] is False
+    said = {block["tool_use_id"]: error_words(block["content"]) for block in blocks if "is_error" in block}
+    told = {id: span["attributes"].get("toolspend.tool.error_words") for id, span in by_id(captured).items()}
+    assert told == {"a": None, **said}
     assert "secret" not in str(captured.spans())
 
 

@@ -121,6 +121,7 @@ def test_a_failing_tool_is_an_error_without_its_message(captured: Captured) -> N
     [span] = tool_spans(captured)
     assert span["attributes"]["error.type"] == "tool_error"
     assert (span["status"], span["status_message"]) == ("ERROR", None)
+    assert span["attributes"]["toolspend.tool.error_words"] > 0
     assert "secret" not in str([each for each in captured.spans() if each["kind"] == "CLIENT"])
 
 

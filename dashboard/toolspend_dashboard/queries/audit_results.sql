@@ -1,5 +1,5 @@
--- One row per tool and text of a failure (at most 200 characters of it, of calls whose content was captured), and one per
--- tool and shape of its other results: as the content shows, else as the agent said.
+-- One row per tool and text of a failure (at most 200 characters of it, of calls whose content was captured) or else the
+-- number of its words, and one per tool and shape of its other results: as the content shows, else as the agent said.
 with results as (
     select
         tool_calls.tool,
@@ -10,7 +10,8 @@ with results as (
             spans.attributes ->> 'toolspend.tool.result_shape',
             case when spans.attributes ->> 'toolspend.tool.raw_result_chars' is not null then 'text' end
         ) as shape,
-        spans.status_message
+        spans.status_message,
+        try_cast(spans.attributes ->> 'toolspend.tool.error_words' as integer) as words
     from tool_calls
     inner join spans
         on
@@ -31,6 +32,7 @@ with results as (
 select
     tool,
     case when status = 'error' then left(coalesce(result, status_message), 200) end as message,
+    case when status = 'error' and coalesce(result, status_message) is null then words end as words,
     case
         when status = 'error' then null
         when result is null then split_part(shape, ':', 1)
@@ -46,6 +48,10 @@ select
     status <> 'error' and result is null as is_hashed,
     count(*) as calls
 from results
-where case when status = 'error' then coalesce(result, status_message) else coalesce(result, shape) end is not null
+where
+    case
+        when status = 'error' then coalesce(result, status_message, cast(words as varchar))
+        else coalesce(result, shape)
+    end is not null
 group by all
-order by tool, calls desc, message, kind, keys, is_hashed
+order by tool, calls desc, message, words, kind, keys, is_hashed

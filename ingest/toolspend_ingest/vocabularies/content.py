@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from toolspend import attributes as at
+from toolspend.evidence.guidance import error_words
 from toolspend.evidence.segments import result_text
 from toolspend.evidence.shape import shape_of
 
@@ -140,14 +141,17 @@ def of_request(
 
 
 def of_call(span: Span, arguments: object, result: object) -> dict[str, Any]:
-    """The sizes of a tool's arguments and result, and its shape, but for what the span says of itself."""
+    """The sizes of a tool's arguments and result, its shape, and what its failure says, but for what the span says."""
     found: dict[str, Any] = {}
     if at.TOOL_ARGUMENT_CHARS not in span.attributes and arguments is not None:
         found[at.TOOL_ARGUMENT_CHARS] = len(result_text(arguments))
     if at.TOOL_RESULT_CHARS not in span.attributes and result is not None:
         value = loads(result) if isinstance(result, str) and result.startswith("[") else result
         shown = blocks(value) if isinstance(value, list) else result
-        found[at.TOOL_RESULT_CHARS] = len(result_text(shown))
+        text = result_text(shown)
+        found[at.TOOL_RESULT_CHARS] = len(text)
+        if at.TOOL_ERROR_WORDS not in span.attributes and text and span.status == "error":
+            found[at.TOOL_ERROR_WORDS] = error_words(text)
         if at.TOOL_RESULT_SHAPE not in span.attributes:
             # Blocks of content are what a text comes in.
             is_blocks = isinstance(value, list) and all(isinstance(each, Mapping) and "type" in each for each in value)

@@ -24,6 +24,7 @@ from .._clock import now_ns
 from .._config import config
 from .._guard import guarded, record_failure
 from ..evidence.definitions import canonical
+from ..evidence.guidance import error_words
 from ..evidence.shape import shape_of
 from . import _tools
 from ._errors import error_type
@@ -48,6 +49,7 @@ class Call:
         "batch",
         "ended_ns",
         "error_type",
+        "error_words",
         "id",
         "info",
         "is_compressed",
@@ -74,6 +76,7 @@ class Call:
         self.runs = 0
         self.ended_ns: int | None = None
         self.error_type: str | None = None
+        self.error_words: int | None = None
         self.message: str | None = None
         self.raw_chars: int | None = None
         self.raw_identity: int | None = None
@@ -116,7 +119,7 @@ class Call:
     def returned(self, ended_ns: int, identity: int, chars: int | None, shape: str | None) -> None:
         """Its handler returned an object of that `id()`, size and shape: the object itself is not kept."""
         self.ended_ns = ended_ns
-        self.error_type = self.message = None
+        self.error_type = self.error_words = self.message = None
         self.raw_chars = chars
         self.raw_shape = shape
         self.raw_identity = identity
@@ -125,7 +128,9 @@ class Call:
         """Its handler ended with `error`."""
         self.ended_ns = ended_ns
         self.error_type = error_type(error)
-        self.message = config().content(f"{self.error_type}: {error}") if config().capture_content else None
+        said = _said(self.error_type, error)
+        self.error_words = None if said is None else error_words(said)
+        self.message = config().content(said) if said is not None and config().capture_content else None
         self.raw_chars = self.raw_identity = self.raw_shape = None
 
     def end(self, end_ns: int, *, result_chars: int | None = None, result: str | None = None) -> None:
@@ -140,6 +145,7 @@ class Call:
             at.TOOL_RESULT_CHARS: result_chars,
             at.TOOL_RESULT: result,
             at.ERROR_TYPE: self.error_type,
+            at.TOOL_ERROR_WORDS: None if self.error_type is None else self.error_words,
         }
         span.set_attributes({key: value for key, value in found.items() if value is not None})
         if self.error_type is not None:
@@ -218,6 +224,16 @@ class Batch:
         with self.lock:
             self.is_over = True
             return self.calls
+
+
+def _said(kind: str, error: BaseException) -> str | None:
+    """What an exception says, if anything."""
+    try:
+        text = str(error)
+    except Exception as failure:
+        record_failure("text of an exception", failure)
+        return None
+    return f"{kind}: {text}" if text else None
 
 
 def _is_fresh(call: Call) -> bool:

@@ -20,6 +20,7 @@ from .. import attributes as at
 from .._clock import now_ns
 from .._config import config
 from .._guard import guarded
+from ..evidence.guidance import error_words
 from . import _named, _tools, registry
 from ._calls import Batch, Call
 from ._errors import error_type
@@ -194,6 +195,8 @@ def _end(batch: Batch, result: object, error: BaseException | None) -> None:
             start_ns = batch.started_ns if call.error_type is None else ended_ns
             call.start(batch.context, start_ns)
         text = None if block is None else _tools.block_text(_tools.read(block, "content"))
+        if text and call.error_type is not None:
+            call.error_words = error_words(text)
         call.end(
             call.ended_ns or ended_ns,
             result_chars=None if text is None else len(text),

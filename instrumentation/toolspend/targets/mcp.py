@@ -26,6 +26,7 @@ from .._clock import now_ns
 from .._config import config
 from .._guard import guarded
 from ..evidence.definitions import canonical
+from ..evidence.guidance import error_words
 from ..evidence.shape import shape_of
 from . import _calls, _tools, _wrapping
 from ._errors import error_type
@@ -207,6 +208,8 @@ def _conclude(span: Span, result: Any, error: BaseException | None) -> None:
             span.set_attribute(at.TOOL_RESULT, content)
     if _tools.read(result, "is_error", "isError") is True:
         span.set_attribute(at.ERROR_TYPE, _told(result))
+        if text:
+            span.set_attribute(at.TOOL_ERROR_WORDS, error_words(text))
         span.set_status(Status(StatusCode.ERROR))
 
 

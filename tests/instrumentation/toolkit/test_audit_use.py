@@ -70,6 +70,14 @@ def test_many_words_may_say_nothing(text: str, is_empty: bool) -> None:
     assert bool(found) is is_empty
 
 
+def test_failures_of_unknown_text_are_judged_by_their_words() -> None:
+    """Beside those whose text is known; half of all have to be bare."""
+    silent = of_check(Use("search", calls=9, failed=3, error_words={0: 3}), "errors_without_guidance")
+    assert silent[0].evidence == "3 of 3 failures say nothing of what went wrong."
+    mixed = Use("search", calls=9, failed=5, messages={"failed": 1}, error_words={2: 1, 20: 3})
+    assert not of_check(mixed, "errors_without_guidance")
+
+
 def test_a_wrong_call_is_answered_with_the_parameters() -> None:
     """The hint names what the model has to get right; a tool that does not exist has none."""
     assert "`query` (string, required)" in of_check(CASES["called_wrongly"][0], "called_wrongly")[0].hint

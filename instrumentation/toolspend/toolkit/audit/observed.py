@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ... import attributes as at
+from ...evidence.guidance import FEW_WORDS, error_words
 from . import similarity
 from .findings import Finding, in_order
 from .subjects import Subject, subjects
-from .words import name_words, named, quoted, word_set, words
+from .words import name_words, named, quoted, word_set
 
 MIN_CALLS: Final = 5
 """Fewer calls say nothing about a rate."""
@@ -24,12 +25,6 @@ MIN_REQUESTS: Final = 10
 _WRONG: Final = at.WRONG_CALL_ERRORS | {"validationerror", "invalid_params", "-32602"}
 # Failures that are told as such, and exceptions that say what happened by themselves.
 _TOLD: Final = at.CALL_ERRORS | {"toolerror", "_other"}
-_EMPTY: Final = word_set(
-    "a an and the this that your you we it is was has have been be to of in on with while for please sorry oops "
-    "error errors exception failure failed fail fails internal server unknown unexpected occurred happened something "
-    "anything went wrong bad invalid request operation call tool process processing completed complete could cannot "
-    "can not unable try again later code status null none undefined"
-)
 _LIMITS: Final = word_set(
     "limit max count page offset cursor length lines size depth fields columns top first head tail n k start end range"
 )
@@ -39,7 +34,8 @@ _LIMITS: Final = word_set(
 class Use:
     """How one tool was used. None is unknown; `messages` need captured content.
 
-    `errors` counts failed calls by error type, `shapes` results by their shape, `messages` the texts of failures.
+    `errors` counts failed calls by error type, `shapes` results by their shape, `messages` the texts of failures, and
+    `error_words` failures of which no text is known by the number of its words (`attributes.TOOL_ERROR_WORDS`).
     """
 
     tool: str
@@ -49,6 +45,7 @@ class Use:
     errors: Mapping[str, int] = field(default_factory=dict)
     shapes: Mapping[str, int] = field(default_factory=dict)
     messages: Mapping[str, int] = field(default_factory=dict)
+    error_words: Mapping[int, int] = field(default_factory=dict)
     definition_tokens: float | None = None
     mean_result_tokens: float | None = None
     definition_cost_usd: float | None = None
@@ -124,17 +121,25 @@ def unhandled_exceptions(use: Use, tool: Subject | None) -> Iterator[Finding]:
 def errors_without_guidance(use: Use, tool: Subject | None) -> Iterator[Finding]:
     """Failures whose text is a few words, or no word that says what failed: no next step follows from it."""
     del tool
-    bare = {text: count for text, count in use.messages.items() if len(text.split()) <= 4 or {*words(text)} <= _EMPTY}
-    count, known = sum(bare.values()), sum(use.messages.values())
+    bare = {text: count for text, count in use.messages.items() if error_words(text) <= FEW_WORDS}
+    wordless = {words: count for words, count in use.error_words.items() if words <= FEW_WORDS}
+    count = sum(bare.values()) + sum(wordless.values())
+    known = sum(use.messages.values()) + sum(use.error_words.values())
     if count < 2 or count < 0.5 * known:
         return
-    most = max(bare, key=lambda text: bare[text])
+    if bare:
+        most = quoted(max(bare, key=lambda text: bare[text]), 60)
+        said, instead = f"no more than {most}", f"In place of {most}, say"
+    else:
+        longest = max(wordless)
+        said = f"no more than {longest} words" if longest else "nothing of what went wrong"
+        instead = f"Let each failure of `{use.tool}` say"
     yield Finding(
         use.tool,
         "errors_without_guidance",
         "warning",
-        f"{count:,} of {known:,} failures say no more than {quoted(most, 60)}.",
-        f"In place of {quoted(most, 60)}, say which argument or state was the cause, and what to call or change next.",
+        f"{count:,} of {known:,} failures say {said}.",
+        f"{instead} which argument or state was the cause, and what to call or change next.",
     )
 
 
