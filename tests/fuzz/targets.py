@@ -45,7 +45,7 @@ def protobuf(data: bytes) -> None:
     if (columns := otlp_columns.read(data)) is not None:
         found = list(SpanBatch.of(columns))
         if decoded.refused:  # a group that ends as another: protobuf takes that for damage, ptars passes over it
-            assert set(found) >= set(decoded.spans)
+            assert {row[:2] for row in found} >= {row[:2] for row in decoded.spans}
         else:
             assert found == list(decoded.spans)
     _derived(decoded)
