@@ -22,6 +22,7 @@ from . import _density, _shapes, _slots, _threads
 from ._arguments import BadArguments, checked, require
 from ._born import traced
 from ._content import Content, ToolResult, content_of, text_of
+from ._failures import again, broken, failed, late, mend, said_of
 from .compressor import _model, compress_tool_result
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ Compressor: TypeAlias = "Callable[..., str | Awaitable[str]]"
 
 GRACE_S: Final = 1.0
 """How long a cancelled handler may take to clean up before its call is answered without it."""
-_LONGEST_ERROR: Final = 4_000
+_COMPRESSION_S: Final = 90.0
+"""How long a compressor may take: beyond the minute that our own gives a model."""
 _LASTING: Final = (
     ToolError, TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError, ImportError,
     NotImplementedError, PermissionError, FileNotFoundError,
@@ -84,6 +86,8 @@ class Work:
     """Awaited before it starts: what it returns answers the call, which failed, in place of its handler."""
     block: ToolResult | None = None
     attempts: int = 0
+    failure: str = ""
+    """Of the last attempt that is followed by another."""
     started_s: float | None = None
     duration_ms: float = 0.0
     finished: Callable[[Work], None] | None = None
@@ -175,7 +179,7 @@ class Runner:
         except BaseException as error:  # a defect of ours or of the registry's: still that call's, not the batch's
             logger.warning("toolspend: a tool call failed outside its handler: %s", type(error).__qualname__)
             before = "" if work.attempts else " before it ran"
-            said = f"The call of {work.name} failed{before}: {_said(error)}. Use another tool."
+            said = f"The call of {work.name} failed{before}: {said_of(error)}. Use another tool."
             block = failed(work, said, error_type(error))
         self._finish(work, block)
 
@@ -213,50 +217,63 @@ class Runner:
         try:
             arguments = checked(work.input, _shapes.schema_of(tool))
         except BadArguments as error:
-            return failed(work, f"{error} {work.name} was not run: {_mend(error)}", error.error_type)
+            return failed(work, f"{error} {work.name} was not run: {mend(error)}", error.error_type)
         needed = self._slots.of(work.name, tool)
         if not needed:
-            return await self._timed(work, tool, handler, arguments)
+            return await self._budgeted(work, tool, handler, arguments)
         await _slots.acquire(needed, tool)
         work.held = needed
         try:
-            return await self._timed(work, tool, handler, arguments)
+            return await self._budgeted(work, tool, handler, arguments)
         finally:
             _release(work)
 
-    async def _timed(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> ToolResult:
+    async def _budgeted(
+        self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]
+    ) -> ToolResult:
         tracker = self._options.tracker
         max_tokens = self._options.max_result_tokens
-        if tracker is not None:
-            decision = tracker.decide(work.name)
-            if decision.action == "refuse":
-                return failed(work, decision.reason, at.ERROR_BUDGET)
-            if decision.action == "compress":
-                max_tokens = decision.max_result_tokens(max_tokens)
-            # Each call has a context of its own; a handler may compress by itself.
-            _model.bill_to.set(partial(tracker.compressed, work.name))
+        if tracker is None:
+            return await self._timed(work, tool, handler, arguments, max_tokens)
+        decision = tracker.begin(work.name)
+        if decision.action == "refuse":
+            return failed(work, decision.reason, at.ERROR_BUDGET)
+        if decision.action == "compress":
+            max_tokens = decision.max_result_tokens(max_tokens)
+        # Each call has a context of its own; a handler may compress by itself.
+        _model.bill_to.set(partial(tracker.compressed, work.name))
+        try:
+            return await self._timed(work, tool, handler, arguments, max_tokens)
+        finally:
+            tracker.end(work.name)
+
+    async def _timed(
+        self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any], max_tokens: int | None
+    ) -> ToolResult:
+        tracker = self._options.tracker
         own_s = getattr(tool, "timeout_s", None)
         limit_s = self._options.timeout_s if own_s is None else own_s
         loop = asyncio.get_running_loop()
         work.started_s = time.perf_counter()
-        late = None if limit_s is None else loop.call_later(limit_s + GRACE_S, self._abandon, work, limit_s)
+        overdue = None if limit_s is None else loop.call_later(limit_s + GRACE_S, self._abandon, work, limit_s)
         timeout = asyncio.timeout(limit_s)
         try:
             async with timeout:
                 block = await self._attempts(work, tool, handler, arguments)
         except TimeoutError:
-            block = failed(work, _late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
+            block = failed(work, late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
         except asyncio.CancelledError:
             if self._is_over(work):
                 raise
             if timeout.expired():
-                block = failed(work, _late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
+                block = failed(work, late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
             else:
-                block = failed(work, f"{work.name} was cancelled from inside. {_again(tool)}", at.ERROR_CANCELLED)
+                block = failed(work, f"{work.name} was cancelled from inside. {again(tool)}", at.ERROR_CANCELLED)
         finally:
-            if late is not None:
-                late.cancel()
-            work.duration_ms = (time.perf_counter() - work.started_s) * 1e3
+            if overdue is not None:
+                overdue.cancel()
+            if work.block is None:
+                work.duration_ms = (time.perf_counter() - work.started_s) * 1e3
         if max_tokens is not None and not block.get("is_error"):
             if tracker is not None:
                 # A compressor estimates; what bills say of that estimate is known to the tracker.
@@ -264,7 +281,8 @@ class Runner:
                 _density.divided_by.set(density)
                 max_tokens = max(round(max_tokens / density), 1)
             block["content"] = await self._compressed(block["content"], work.name, max_tokens)
-        self._learn(work, block)
+        if work.block is None:
+            self._learn(work, block)
         return block
 
     async def _attempts(
@@ -286,7 +304,8 @@ class Runner:
                     # Cancelled, it answered with an error of its own: it is over all the same.
                     raise asyncio.CancelledError from error
                 if work.attempts >= most or isinstance(error, _LASTING) or not isinstance(error, Exception):
-                    return failed(work, _broken(work, tool, error), error_type(error))
+                    return failed(work, broken(work, tool, error), error_type(error))
+                work.failure = said_of(error)
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
     async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -306,8 +325,9 @@ class Runner:
         if text is None:
             return content
         try:
-            found = self._options.compressor(text, name, max_tokens)
-            return str(await found if inspect.isawaitable(found) else found)
+            async with asyncio.timeout(_COMPRESSION_S):
+                found = self._options.compressor(text, name, max_tokens)
+                return str(await found if inspect.isawaitable(found) else found)
         except _NO_FAILURES:
             raise
         except BaseException as error:  # the result itself is good
@@ -328,15 +348,15 @@ class Runner:
         if work.task is not None and not work.task.done():
             _leave(work.task)
             _release(work)
-            self._finish(
+            work.duration_ms = (time.perf_counter() - (work.started_s or 0.0)) * 1e3
+            block = failed(
                 work,
-                failed(
-                    work,
-                    f"{work.name} gave no result within {limit_s:g} s, ignores that it was cancelled, and may still "
-                    "take effect. Do not call it again: say so, and go on without it.",
-                    at.ERROR_TIMEOUT,
-                ),
+                f"{work.name} gave no result within {limit_s:g} s, ignores that it was cancelled, and may still "
+                "take effect. Do not call it again: say so, and go on without it.",
+                at.ERROR_TIMEOUT,
             )
+            self._learn(work, block)
+            self._finish(work, block)
 
 
 def _run(handler: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -352,46 +372,8 @@ def _release(work: Work) -> None:
         work.held.pop().release()
 
 
-def failed(work: Work, said: Content, error_type: str) -> ToolResult:
-    """The block that tells the model what went wrong, and everyone else its `error_type`."""
-    block = ToolResult(type="tool_result", tool_use_id=work.id, content=said, is_error=True)
-    block.error_type = error_type
-    return block
-
-
-def _mend(error: BadArguments) -> str:
-    is_theirs = error.error_type == at.ERROR_INVALID_ARGUMENTS
-    return "correct the arguments and call it again." if is_theirs else "use another tool."
-
-
 def _leave(task: asyncio.Task[None]) -> None:
     _stubborn.add(task)  # a task that nothing refers to may be collected while it runs
     task.add_done_callback(_stubborn.discard)
     task.cancel()
     logger.warning("toolspend: a tool's handler ignores its cancellation and was left running")
-
-
-def _said(error: BaseException) -> str:
-    text = str(error).strip()
-    if len(text) > _LONGEST_ERROR:
-        text = f"{text[: _LONGEST_ERROR // 2]} … {text[-_LONGEST_ERROR // 2 :]}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _broken(work: Work, tool: Any, error: BaseException) -> str:
-    if isinstance(error, ToolError):
-        return str(error)  # written for the model by the handler's author
-    times = f" {work.attempts} times in a row" if work.attempts > 1 else ""
-    return f"{work.name} failed{times}: {_said(error)}. {_again(tool)}"
-
-
-def _late(work: Work, tool: Any, handler: Callable[..., Any], limit_s: float | None) -> str:
-    end = "it was stopped" if _shapes.is_async(handler) else "it could not be stopped and may still take effect"
-    hint = "Ask for less, or use another tool." if _shapes.is_repeatable(tool) else _again(tool)
-    return f"{work.name} gave no result within {limit_s or 0:g} s; {end}. {hint}"
-
-
-def _again(tool: Any) -> str:
-    if _shapes.is_repeatable(tool):
-        return "Try other arguments, or another tool."
-    return "It may have taken effect in part: check that before you call it again, or use another tool."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
@@ -140,15 +141,14 @@ class Tracker:
         self._densities = Densities()
         self._weigher = _bill.Weigher()
         self._warned: set[tuple[Budget, str]] = set()
+        self._running: Counter[str] = Counter()
         self._listed: dict[tuple[str, bool], dict[str, float] | None] = {}
         self._lock = threading.RLock()
         limited = next((budget for budget in self.budgets if budget.max_cost_usd is not None), None)
         self._has_prices = limited is None or prices is not None or _bill.has_listed_prices()
         if limited is not None and not self._has_prices:
-            self._warn(
-                limited,
-                f"There are no prices, so max_cost_usd never takes effect: give Tracker(prices=...), or {_INSTALL}",
-            )
+            said = f"There are no prices, so max_cost_usd never takes effect: give Tracker(prices=...), or {_INSTALL}"
+            self._warn(limited, "prices", said)
 
     def observe(self, request: Mapping[str, Any], response: Any) -> None:
         """Bills one model request: what was given to `messages.create`, and what it returned.
@@ -246,6 +246,21 @@ class Tracker:
         """The same for the results of `tool`."""
         return self._densities.of(tool)
 
+    def begin(self, tool: str) -> Decision:
+        """Decides, and unless that is to refuse, counts the call as running, until `end`, for `max_calls`.
+
+        So that calls at once are no more than one after the other would be.
+        """
+        with self._lock:
+            decision = self.decide(tool)
+            self._running[tool] += decision.action != "refuse"
+        return decision
+
+    def end(self, tool: str) -> None:
+        """A call that `begin` let run runs no longer; `called` counts it for good."""
+        with self._lock:
+            self._running[tool] -= 1
+
     def decide(self, tool: str) -> Decision:
         """What the budgets say of a call of `tool` now: the strictest of those that are used up."""
         worst = Decision("go")
@@ -259,7 +274,7 @@ class Tracker:
                 whose = "this session" if budget.tool is None else budget.tool
                 said = f"The budget of {whose} is used up: {spent}."
                 if budget.then == "warn":
-                    self._warn(budget, said)
+                    self._warn(budget, "used up", said)
                 elif budget.then == "refuse":
                     said += f" {tool} was not run. Finish with what is known, or say what is missing."
                 if _SEVERITY[budget.then] >= _SEVERITY[worst.action]:
@@ -279,27 +294,30 @@ class Tracker:
 
     def _spent(self, budget: Budget) -> str | None:
         cost = self._sums.total if budget.tool is None else self._tools.get(budget.tool, ToolCost())
-        if budget.max_calls is not None and cost.calls >= budget.max_calls:
-            return f"{cost.calls} of {budget.max_calls} calls"
+        running = self._running.total() if budget.tool is None else self._running[budget.tool]
+        if budget.max_calls is not None and cost.calls + running >= budget.max_calls:
+            return f"{cost.calls + running} of {budget.max_calls} calls"
         if budget.max_tokens is not None and cost.tokens >= budget.max_tokens:
             return f"{cost.tokens:,} of {budget.max_tokens:,} tokens"
         if budget.max_cost_usd is not None:
             if cost.unpriced_tokens and self._has_prices:
-                self._warn(
-                    budget, f"{cost.unpriced_tokens:,} tokens have no known price: max_cost_usd counts the rest."
-                )
+                said = f"{cost.unpriced_tokens:,} tokens have no known price: max_cost_usd counts the rest."
+                self._warn(budget, "unpriced", said)
             if cost.cost_usd is not None and cost.cost_usd >= budget.max_cost_usd:
                 return f"${cost.cost_usd:.4f} of ${budget.max_cost_usd:.4f}"
         return None
 
-    def _warn(self, budget: Budget, said: str) -> None:
-        key = (budget, said.partition(":")[0])
-        if key in self._warned:
+    def _warn(self, budget: Budget, about: str, said: str) -> None:
+        if (budget, about) in self._warned:
             return
-        self._warned.add(key)
+        self._warned.add((budget, about))
         logger.warning("toolspend: %s", said)
-        if self._on_warning is not None:
+        if self._on_warning is None:
+            return
+        try:
             self._on_warning(said)
+        except Exception as error:  # a warning stops nothing
+            logger.warning("toolspend: Tracker(on_warning=...) failed with %s", type(error).__qualname__)
 
     def _add(
         self, tool: str | None, rate: str, tokens: int, rates: Mapping[str, float], *, is_compression: bool = False

@@ -13,9 +13,10 @@ from .. import attributes as at
 from ..targets._errors import ToolError
 from ..targets._wrapping import Wrapped
 from ._content import Content, ToolResult, content_of, text_of
+from ._failures import failed
 from ._schema_changes import Change, changes
 from ._shapes import is_async
-from .executor import Options, Runner, Work, failed
+from .executor import Options, Runner, Work
 from .tool import DEPRECATED_META, VERSION_META, Tool
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tool_layer import ask
 from toolspend.evidence.weight import weigh
 from toolspend.testing import Captured
 from toolspend.toolkit import ResultStore, ToolRegistry, compress_tool_result, execute_tool_calls, fetch_result_tool
-from toolspend.toolkit.compressor import Compression, compress, counter
+from toolspend.toolkit.compressor import Compression, _model, compress, counter
 
 PROSE = " ".join(f"On day {n} the station counted {n * 37 % 911} birds of kind K{n}X." for n in range(200))
 ROWS = json.dumps([{"id": f"ord-{n}", "city": "Porto", "amount": n + 0.5, "status": "ok"} for n in range(300)])
@@ -164,6 +165,17 @@ def test_a_model_that_fails_is_fallen_back_from(reply: Any) -> None:
     found = made(PROSE, 200, model="claude-haiku-4-5", client=client)
     assert found.strategy == "text"
     assert "left out" in found.text
+
+
+def test_a_model_that_hangs_is_fallen_back_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its client may try again and again: all of that has one limit."""
+    monkeypatch.setattr(_model, "TIMEOUT_S", 0.02)
+
+    async def hang(**request: Any) -> Any:
+        await asyncio.sleep(3_600)
+
+    client = SimpleNamespace(messages=SimpleNamespace(create=hang))
+    assert made(PROSE, 200, model="claude-haiku-4-5", client=client).strategy == "text"
 
 
 def test_no_model_is_called_where_structure_is_enough() -> None:

@@ -11,7 +11,7 @@ import pytest
 import toolspend
 from tool_layer import ask, numbered, others, registry_of
 from toolspend.testing import Captured
-from toolspend.toolkit import Plan, Retries, Step, ToolRegistry, _threads, execute_tool_calls
+from toolspend.toolkit import Plan, Retries, Step, ToolRegistry, ToolResult, _threads, execute_tool_calls, executor
 
 LIMIT_S = 20
 """How long a test waits before it fails: all of them end at once."""
@@ -20,6 +20,12 @@ QUICK = Retries(max_attempts=3, base_s=0.001)
 
 class Panic(BaseException):
     """As pyo3's PanicException: no `Exception`."""
+
+
+class Busy(Exception):
+    """It asks for an hour."""
+
+    retry_after = 3_600
 
 
 async def twice(n: int) -> int:
@@ -230,3 +236,33 @@ def test_the_users_interrupt_passes_on(is_sync: bool) -> None:
     with pytest.raises(KeyboardInterrupt):
         within_limit(lambda: execute_tool_calls(calls, registry))
     assert ended == [1]
+
+
+def test_a_compressor_that_hangs_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result stays whole: it is there, and good."""
+    monkeypatch.setattr(executor, "_COMPRESSION_S", 0.02)
+
+    async def hang(result: str, tool_name: str, max_tokens: int) -> str:
+        await asyncio.sleep(3_600)
+        return result
+
+    async def main() -> list[ToolResult]:
+        calls = ask(("twice", {"n": 1}))
+        return await execute_tool_calls(calls, registry_of(twice=twice), max_result_tokens=1, compressor=hang)
+
+    blocks = asyncio.run(asyncio.wait_for(main(), LIMIT_S))
+    assert blocks[0]["content"] == "2" and not blocks[0].is_error
+
+
+def test_a_late_call_says_why_an_attempt_before_failed() -> None:
+    """Where the time went into waiting for another attempt, the model is to know what was wrong."""
+
+    async def busy(n: int) -> int:
+        raise Busy("quota of 5 searches")
+
+    async def main() -> list[ToolResult]:
+        registry = registry_of(numbered("busy", busy, is_idempotent=True))
+        return await execute_tool_calls(ask(("busy", {"n": 1})), registry, timeout_s=0.05)
+
+    (block,) = asyncio.run(asyncio.wait_for(main(), LIMIT_S))
+    assert block.error_type == "timeout" and "Busy: quota of 5 searches" in block["content"]

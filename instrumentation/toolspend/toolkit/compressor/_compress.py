@@ -106,7 +106,8 @@ async def compress(
     strategy, fitted = await _shortened(text, measure.budget(max_tokens), focus)
     if model is not None and strategy in ("text", "html") and fitted.is_lossy:
         try:
-            said = await _model.summarise(text, tool_name, max_tokens, focus, model=model, client=client, task=task)
+            async with asyncio.timeout(_model.TIMEOUT_S):  # the client's own attempts together
+                said = await _model.summarise(text, tool_name, max_tokens, focus, model=model, client=client, task=task)
             strategy, fitted = "model", Fitted(said, "what the model left out", is_lossy=True)
         except ModuleNotFoundError:
             raise

@@ -17,7 +17,8 @@ _INSTRUCTION: Final = (
 )
 _INSTALL: Final = "pip install 'toolspend[anthropic]'"
 _MOST_CHARS: Final = 400_000
-_TIMEOUT_S: Final = 60.0
+TIMEOUT_S: Final = 60.0
+"""How long the model may take."""
 
 _clients: dict[int, Any] = {}
 
@@ -46,7 +47,7 @@ async def summarise(
                 "content": f"{asked}{tool_name} returned:\n\n<result>\n{text[:_MOST_CHARS]}\n</result>",
             }
         ],
-        timeout=_TIMEOUT_S,
+        timeout=TIMEOUT_S,
     )
     if (bill := bill_to.get()) is not None:
         bill(model, response)
