@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -77,3 +78,58 @@ def test_an_error_that_is_said_again_in_the_same_words_stays_once() -> None:
     found = made(text, 200)
     assert found.strategy == "text" and found.tokens_after <= 200
     assert found.text.count("The pump failed.") == 1 and "The valve failed." in found.text
+
+
+@pytest.mark.parametrize(
+    "odd", ["<![foo bar]>", "<![", "<![1]>", "<![if !IE]>", "<!-", "</>", "<?php echo 1", "<!ELEMENT a (b)>"]
+)
+def test_a_page_with_a_declaration_that_is_none_is_read(odd: str) -> None:
+    """Browsers take it for a comment; Python's parser raises."""
+    found = made("<html><body>" + f"{odd}<p>Hello world, page 7 is here, and it goes on.</p>" * 300, 200)
+    assert found.strategy == "html" and "page 7 is here" in found.text
+
+
+@pytest.mark.parametrize(
+    "open_tag", ["<div ", "<a b='", '<a b="c" ', "<a\n", "<a/", "<!-- ", "</a ", "<!DOCTYPE ", "<p title='x"]
+)
+def test_tags_that_never_end_take_no_longer_than_others(open_tag: str) -> None:
+    """A page that was cut off, or means harm: the parser looked for the end of each in all that follows."""
+    page = "<html><body><p>The order ord-4711 failed E77.</p>" + open_tag * 20_000
+    started = time.process_time()
+    found = made(page)
+    assert time.process_time() - started < 5
+    assert "E77" in found.text and "ord-4711" in found.text
+
+
+def test_what_a_cut_page_ends_with_is_read() -> None:
+    """The last piece has no tag that ends it, or is long and half a tag."""
+    filler = "<p>Hello, page 7 is here.</p>" * 300
+    for end in (
+        "<p>ord-4711 &amp; more E77",
+        "<p>ord-4711 failed E77 <a href='http://x",
+        "<!-- ord-4711 " + "<p>x</p>" * 2_000 + "failed E77",
+    ):
+        found = made(f"<html>{filler}{end}")
+        assert "E77" in found.text and "ord-4711" in found.text
+
+
+def test_what_is_no_text_of_a_page_is_left_out_and_said() -> None:
+    """Menus, addresses and scripts are not in the text, and the whole can be fetched; a bare text lacks none."""
+    text = "<p>Foxes, page {n}.</p>"
+    store, foxes = ResultStore(), "".join(text.format(n=n) for n in range(5))
+    menu, script = "<a href=/home-of-foxes>Home</a>" * 60, "a=1;" * 90
+    page = f"<html><nav>{menu}</nav><script>{script}</script><main>{foxes}</main></html>"
+    found = asyncio.run(compress(page, "tool", 300, store=store))
+    assert "1 menu blocks, 60 link addresses, 360 characters of scripts" in found.left_out
+    assert found.handle is not None and store.get(found.handle) == page
+    assert all(f"Foxes, page {n}." in found.text for n in range(5))
+    bare = asyncio.run(compress(f"<html><main>{'<div>' * 400}{foxes}</main></html>", "tool", 300, store=store))
+    assert bare.strategy == "html" and bare.left_out == "" and bare.handle is None
+
+
+def test_sentences_without_blanks_between_them_are_told_apart() -> None:
+    """In Chinese and Japanese: the one that failed stays, and not some six hundred characters around it."""
+    calm = "今天天气很好。我们去公园散步。"
+    found = made(calm * 300 + "“磁盘已满发生错误 E77。”" + "订单 ord-4711 已取消。" + calm * 300, 200)
+    assert {"“磁盘已满发生错误 E77。”", "订单 ord-4711 已取消。"} <= set(found.text.splitlines())
+    assert found.tokens_after <= 200

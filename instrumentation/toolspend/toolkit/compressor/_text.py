@@ -10,7 +10,11 @@ from typing import Final
 from ._focus import Focus, facts_in, word_end
 from ._pieces import FAIR, GOOD, MUST, Fitted, Piece, fit
 
-_SENTENCE: Final = re.compile(r"(?<=[.!?。\uff01\uff1f])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9ÄÖÜÀ-Þ\u0400-\u9fff])")
+_SENTENCE: Final = re.compile(
+    r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9ÄÖÜÀ-Þ\u0400-\u9fff])"
+    # Chinese and Japanese have no blank between sentences.
+    r"|(?<=[。\uff01\uff1f])(?![」』\u201d\u2019\uff09。\uff01\uff1f])\s*|(?<=[。\uff01\uff1f][」』\u201d\u2019\uff09])\s*"
+)
 _WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _LONGEST: Final = 600
 _AROUND: Final = 48
