@@ -27,7 +27,8 @@ _OTHER_SIGNALS = ("resourceLogs", "resourceMetrics", "resourceProfiles", "resour
 _OTHER_SIGNAL_START = re.compile(r'\s*\{\s*"(?:' + "|".join(_OTHER_SIGNALS) + r')"')
 _MANY_BYTES = 1 << 14
 """From here on columns are faster than rows."""
-_NOT_OTLP = "not an OTLP request: it has no resourceSpans"
+_SPANS = "resourceSpans"
+"""What a request of traces has."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,16 @@ class Decoded:
         self.passed_over.update(other.passed_over)
 
 
-def decode(payload: bytes, media: Media) -> Decoded:
-    """The spans of one OTLP payload: an ExportTraceServiceRequest as protobuf or JSON, or JSON lines of them."""
+def decode(payload: bytes, media: Media, expected: str = _SPANS) -> Decoded:
+    """The spans of one OTLP payload: an ExportTraceServiceRequest as protobuf or JSON, or JSON lines of them.
+
+    `expected` is what JSON that is no OTLP at all is said to lack.
+    """
     if media == "protobuf":
         return decode_protobuf(payload)
     if media == "jsonl":
-        return decode_lines(payload)
-    return decode_json(payload)
+        return decode_lines(payload, expected=expected)
+    return decode_json(payload, expected)
 
 
 def decode_protobuf(payload: bytes) -> Decoded:
@@ -115,29 +119,33 @@ def _spans(payload: bytes) -> Decoded:
                 _add(decoded, otlp_protobuf.rows(item))
         return decoded
     if payload and not request.resource_spans:
-        decoded.refused.append(Refusal("", _NOT_OTLP))
+        decoded.refused.append(_no_otlp("", _SPANS))
     for resource_spans in request.resource_spans:
         _add(decoded, otlp_protobuf.rows(resource_spans))
     return decoded
 
 
-def decode_lines(payload: bytes, first_line: int = 1) -> Decoded:
+def decode_lines(payload: bytes, first_line: int = 1, expected: str = _SPANS) -> Decoded:
     """The spans of JSON lines; `first_line` is the number of the payload's first line in its file."""
     decoded = Decoded()
     for number, line in enumerate(payload.split(b"\n"), first_line):
         if line.strip():
-            decoded.merge(_document(line, f"line {number}"))
+            decoded.merge(_document(line, f"line {number}", expected))
     return decoded
 
 
-def decode_json(payload: bytes) -> Decoded:
+def decode_json(payload: bytes, expected: str = _SPANS) -> Decoded:
     """The spans of a JSON document: one request, or an array of them."""
     if not payload.strip():
         return Decoded()
-    return _document(payload, "")
+    return _document(payload, "", expected)
 
 
-def _document(payload: bytes, where: str) -> Decoded:
+def _no_otlp(where: str, expected: str) -> Refusal:
+    return Refusal(where, f"not an OTLP request: it has no {expected}")
+
+
+def _document(payload: bytes, where: str, expected: str) -> Decoded:
     decoded = Decoded()
     try:
         text = payload.decode("utf-8-sig")
@@ -150,17 +158,17 @@ def _document(payload: bytes, where: str) -> Decoded:
     except (RecursionError, ValueError) as error:
         return _damaged(text, where, f"not usable JSON: {error}")
     if document == []:
-        return Decoded(refused=[Refusal(where, _NOT_OTLP)])
+        return Decoded(refused=[_no_otlp(where, expected)])
     requests = document if isinstance(document, list) else [document]
     for index, request in enumerate(requests):
         place = where if not isinstance(document, list) else f"{where} item {index}".strip()
-        _request(decoded, request, place)
+        _request(decoded, request, place, expected)
     return decoded
 
 
-def _request(decoded: Decoded, request: object, where: str) -> None:
+def _request(decoded: Decoded, request: object, where: str, expected: str) -> None:
     if not isinstance(request, Mapping):
-        decoded.refused.append(Refusal(where, _NOT_OTLP))
+        decoded.refused.append(_no_otlp(where, expected))
     elif not request:
         return  # a request without records, of any signal: JSON leaves out what is empty
     elif "resourceSpans" in request or "resource_spans" in request:
@@ -176,7 +184,7 @@ def _request(decoded: Decoded, request: object, where: str) -> None:
     elif (name := other_json.name_of(request)) is not None:
         decoded.refused.append(Refusal(where, f"not an OTLP request but {name}: send the spans over OTLP"))
     else:
-        decoded.refused.append(Refusal(where, _NOT_OTLP))
+        decoded.refused.append(_no_otlp(where, expected))
 
 
 def _damaged(text: str, where: str, reason: str) -> Decoded:

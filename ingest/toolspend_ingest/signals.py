@@ -15,7 +15,7 @@ from .otlp_records import LOGS, METRICS
 def decode_logs(payload: bytes, media: Media) -> Decoded:
     """The spans that an ExportLogsServiceRequest amounts to."""
     if media != "protobuf":
-        return decode(payload, media)
+        return decode(payload, media, "resourceLogs")
     try:
         request = ExportLogsServiceRequest.FromString(payload)
     except DecodeError:
@@ -26,7 +26,7 @@ def decode_logs(payload: bytes, media: Media) -> Decoded:
 def decode_metrics(payload: bytes, media: Media) -> Decoded:
     """The spans that an ExportMetricsServiceRequest amounts to."""
     if media != "protobuf":
-        return decode(payload, media)
+        return decode(payload, media, "resourceMetrics")
     try:
         request = ExportMetricsServiceRequest.FromString(payload)
     except DecodeError:

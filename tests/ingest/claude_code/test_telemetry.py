@@ -226,6 +226,13 @@ def test_a_bad_record_costs_only_itself() -> None:
     assert read(metrics(("input", 5), session=None)).refused
 
 
+@pytest.mark.parametrize(("decoder", "lacks"), [(decode_logs, "resourceLogs"), (decode_metrics, "resourceMetrics")])
+def test_other_json_is_told_what_it_lacks(decoder: Any, lacks: str) -> None:
+    """What was sent as logs lacks the logs, not the spans."""
+    for body in (b'{"a": 1}', b"[]", b"7"):
+        assert [str(each) for each in decoder(body, "json").refused] == [f"not an OTLP request: it has no {lacks}"]
+
+
 @pytest.mark.parametrize("is_first", [True, False], ids=["file first", "events first"])
 def test_an_event_of_a_request_that_the_session_file_has_is_billed_once(
     store: Store, rows: Rows, tmp_path: Path, is_first: bool
