@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import attributes as at
@@ -46,9 +45,10 @@ def broken(work: Work, tool: Any, error: BaseException) -> str:
     return f"{work.name} failed{times}: {said_of(error)}. {again(tool)}"
 
 
-def late(work: Work, tool: Any, handler: Callable[..., Any], limit_s: float | None) -> str:
+def late(work: Work, tool: Any, limit_s: float | None) -> str:
     """A handler was not done in time, or an attempt before had failed and there was no time for another."""
-    end = "it was stopped" if _shapes.is_async(handler) else "it could not be stopped and may still take effect"
+    is_stopped = work.thread is None or not work.thread.is_abandoned
+    end = "it was stopped" if is_stopped else "it could not be stopped and may still take effect"
     hint = "Ask for less, or use another tool." if _shapes.is_repeatable(tool) else again(tool)
     before = f" An attempt before failed: {work.failure}." if work.failure else ""
     return f"{work.name} gave no result within {limit_s or 0:g} s; {end}.{before} {hint}"

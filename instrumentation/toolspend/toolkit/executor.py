@@ -91,6 +91,8 @@ class Work:
     started_s: float | None = None
     duration_ms: float = 0.0
     finished: Callable[[Work], None] | None = None
+    thread: _threads.Run | None = field(default=None, repr=False)
+    """Of its last attempt, where its handler is not async."""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     held: list[asyncio.Semaphore] = field(default_factory=list, repr=False)
 
@@ -261,12 +263,12 @@ class Runner:
             async with timeout:
                 block = await self._attempts(work, tool, handler, arguments)
         except TimeoutError:
-            block = failed(work, late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
+            block = failed(work, late(work, tool, limit_s), at.ERROR_TIMEOUT)
         except asyncio.CancelledError:
             if self._is_over(work):
                 raise
             if timeout.expired():
-                block = failed(work, late(work, tool, handler, limit_s), at.ERROR_TIMEOUT)
+                block = failed(work, late(work, tool, limit_s), at.ERROR_TIMEOUT)
             else:
                 block = failed(work, f"{work.name} was cancelled from inside. {again(tool)}", at.ERROR_CANCELLED)
         finally:
@@ -294,7 +296,7 @@ class Runner:
         while True:
             work.attempts += 1
             try:
-                result = await self._call(work, handler, arguments)
+                result = await self._call(work, tool, handler, arguments)
                 return ToolResult(type="tool_result", tool_use_id=work.id, content=content_of(result))
             except _NO_FAILURES:
                 raise
@@ -308,14 +310,15 @@ class Runner:
                 work.failure = said_of(error)
                 await asyncio.sleep(retries.delay_s(work.attempts, error))
 
-    async def _call(self, work: Work, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    async def _call(self, work: Work, tool: Any, handler: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         if _shapes.is_async(handler):
             return await handler(**arguments)
         stuck = _threads.abandoned(work.name)
         if stuck >= self._options.max_concurrency:
             said = f"{stuck} earlier runs of {work.name} still hang, so it was not started again. Use another tool."
             raise ToolError(said, error_type=at.ERROR_UNRESPONSIVE)
-        result = await _threads.in_thread(work.name, _run, {"handler": handler, "arguments": arguments})
+        work.thread = _threads.Run(work.name, is_interruptible=getattr(tool, "is_interruptible", False) is True)
+        result = await work.thread.of(_run, {"handler": handler, "arguments": arguments})
         if inspect.isasyncgen(result):
             return [each async for each in result]
         return await result if inspect.isawaitable(result) else result

@@ -31,6 +31,8 @@ class Tool:
     `schema` is the JSON Schema of the arguments. `handler` is called with them by keyword, and may be async.
     `estimated_tokens` is about how many tokens one result has. `requires` names tools that are of no use apart: they
     are offered together. `max_concurrency` bounds how many calls of this tool run at once.
+    `is_interruptible` says that a handler which is not async may be ended by an exception at any of its lines, once it
+    is late or cancelled: what has to be whole is done in `with` and `finally`, and nothing is held by hand.
 
     Any field may be set anew at any time: registries notice.
     """
@@ -49,6 +51,7 @@ class Tool:
     is_idempotent: bool | None = None
     timeout_s: float | None = None
     max_concurrency: int | None = None
+    is_interruptible: bool = False
     requires: tuple[str, ...] = ()
     is_pinned: bool = False
     is_deprecated: bool = False

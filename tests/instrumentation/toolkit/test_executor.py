@@ -218,6 +218,53 @@ def test_a_thread_that_is_given_up_is_told_and_keeps_nothing_waiting() -> None:
     assert _threads.abandoned("slow") == 0
 
 
+def test_a_handler_that_is_interruptible_is_ended() -> None:
+    """Late or cancelled, a loop in a thread ends, cleans up behind it, and the block says so; its batch goes on."""
+    cleaned: list[int] = []
+
+    def spin(n: int) -> int:
+        try:
+            while True:
+                n += 1
+        finally:
+            cleaned.append(1)
+
+    registry = registry_of(numbered("spin", spin, is_interruptible=True), twice=twice)
+    late, good = run(ask(("spin", {"n": 1}), ("twice", {"n": 2})), registry, timeout_s=0.05)
+    assert "no result within 0.05 s; it was stopped" in late["content"]
+    assert (good["content"], cleaned, _threads.abandoned("spin")) == ("4", [1], 0)
+
+    async def cancelled() -> None:
+        batch = asyncio.create_task(execute_tool_calls(ask(*[("spin", {"n": 1})] * 4), registry))
+        await asyncio.sleep(0.05)
+        batch.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await batch
+        assert not others()
+
+    asyncio.run(cancelled())
+    assert (len(cleaned), _threads.abandoned("spin")) == (5, 0)
+
+
+def test_an_interruption_after_the_last_line_of_a_handler_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread ends as ever: it does not die of it, and is not counted for ever."""
+    died: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+
+    class Late(_threads.Run):
+        is_interrupted = False
+
+        def _end(self) -> None:
+            if not self.is_interrupted:
+                self.is_interrupted = True
+                self._give_up()
+            super()._end()
+
+    work = Late("late", is_interruptible=True).of(lambda n: n, {"n": 3})
+    result = asyncio.run(asyncio.wait_for(work, 10))
+    assert (result, died, _threads.abandoned("late")) == (3, [], 0)
+
+
 def test_a_tool_whose_threads_all_hang_is_not_started_again() -> None:
     """Hung threads do not pile up without bound."""
     release = threading.Event()

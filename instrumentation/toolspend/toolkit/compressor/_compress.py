@@ -15,7 +15,7 @@ from .._born import through, traced
 from .._content import content_of, text_of
 from .._density import divided_by, learned
 from .._seen_bills import seen
-from .._threads import in_thread
+from .._threads import Run
 from . import _code, _html, _json, _logs, _model, _tables, _text
 from ._focus import Focus
 from ._pieces import Fitted
@@ -166,7 +166,7 @@ async def _shortened(text: str, max_tokens: int, focus: Focus) -> tuple[str, Fit
     if len(text) < _LONG:
         return _without_model(text, max_tokens, focus)
     work = {"text": text, "max_tokens": max_tokens, "focus": focus}
-    found: tuple[str, Fitted] = await in_thread("compression", _without_model, work)
+    found: tuple[str, Fitted] = await Run("compression").of(_without_model, work)
     return found
 
 
