@@ -120,8 +120,10 @@ def _owners(holders: list[Any], found_in: list[Any]) -> dict[int, list[Any]]:
     """What refers to each of `holders`, by its identity, in one look at all objects; not the lists given here."""
     wanted = set(map(id, holders))
     found: dict[int, list[Any]] = {}
-    for owner in gc.get_referrers(*holders) if holders else ():
-        if owner is not holders and owner is not found_in and not issubclass(type(owner), FrameType):
+    arguments = tuple(holders)  # which Python 3.13 takes for one that refers to them
+    given = {id(arguments), id(holders), id(found_in)}
+    for owner in gc.get_referrers(*arguments) if holders else ():
+        if id(owner) not in given and not issubclass(type(owner), FrameType):
             for each in gc.get_referents(owner):
                 if id(each) in wanted:
                     found.setdefault(id(each), []).append(owner)
