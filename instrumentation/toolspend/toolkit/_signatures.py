@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ._typed import hints_of, taking_json
 from ._words import INSTALL
 
 
@@ -22,14 +23,18 @@ def description_of(function: Callable[..., Any]) -> str:
     return "\n\n".join(each for each in (said.short_description, said.long_description) if each)
 
 
+def handler_of(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """What takes the arguments as JSON has them: the function, where its types are JSON's own."""
+    return taking_json(function, _annotated(function), name)
+
+
 def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
     """The JSON Schema of the function's parameters, with what the docstring says of each, and no titles."""
     try:
         from pydantic import TypeAdapter
         from pydantic.errors import (
-            PydanticInvalidForJsonSchema,
-            PydanticSchemaGenerationError,
             PydanticUndefinedAnnotation,
+            PydanticUserError,
         )
         from pydantic.json_schema import GenerateJsonSchema
     except ModuleNotFoundError as error:
@@ -45,7 +50,7 @@ def schema_of(function: Callable[..., Any], name: str) -> dict[str, Any]:
         raise TypeError(f"Tool.from_function: {name} has positional-only parameters, and tools are called by keyword")
     try:
         schema = TypeAdapter[Any](_as_type(function)).json_schema(schema_generator=Untitled)
-    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         reason = str(error).splitlines()[0]
         raise TypeError(
             f"Tool.from_function: {name}: a type that JSON cannot say; give schema=... ({reason})"
@@ -83,6 +88,22 @@ def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
 
 
 def _as_type(function: Any) -> Any:
-    # To pydantic a function is a type too, whose values are calls; to the type checkers it is not. An object is none.
-    is_known = inspect.isroutine(function) or isinstance(function, type | functools.partial)
-    return function if is_known else function.__call__
+    # To pydantic a function is a type too, whose values are calls; to the type checkers it is not. An object is none,
+    # and of a partial it does not find the names that its annotations use.
+    if inspect.isroutine(function) or isinstance(function, type):
+        return function
+
+    def stand_in() -> None:
+        """Has the signature and the types of what is called."""
+
+    stand_in.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    stand_in.__annotations__ = hints_of(_annotated(function))
+    return stand_in
+
+
+def _annotated(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What holds the annotations of a function, of what a partial calls, or of an object that is called."""
+    inner = _called(function)
+    if isinstance(inner, type):
+        inner = inner.__init__  # type: ignore[misc]
+    return inner if inspect.isroutine(inner) else inner.__call__  # type: ignore[operator, no-any-return]

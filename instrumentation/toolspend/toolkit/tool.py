@@ -74,10 +74,11 @@ class Tool:
     def from_function(cls, function: Callable[..., Any], **fields: Any) -> Tool:
         """A tool from a function's signature and docstring; `fields` (`category=...`) say the rest, or otherwise.
 
-        Types become JSON Schema, the docstring's text the description, its parameters' texts theirs. What
+        Types become JSON Schema, the docstring's text the description, its parameters' texts theirs. Where a type is
+        not JSON's own (a date, an enum, a model), the function is given one, made from the JSON. What
         `@toolspend.tool` declared holds here too.
         """
-        from ._signatures import description_of, name_of, schema_of
+        from ._signatures import description_of, handler_of, name_of, schema_of
 
         name = fields.pop("name", None) or name_of(function)
         declared = _tools.declared(name)
@@ -90,7 +91,7 @@ class Tool:
             name,
             description_of(function) if description is None else description,
             schema_of(function, name) if schema is None else schema,
-            function,
+            handler_of(function, name),
             **fields,
         )
 

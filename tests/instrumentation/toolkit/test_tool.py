@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import functools
+import inspect
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -46,7 +47,8 @@ def test_a_function_becomes_a_tool() -> None:
     """Signature and docstring say the name, the description, and each parameter's type, default and meaning."""
     tool = Tool.from_function(forecast, category="weather", timeout_s=5)
     assert (tool.name, tool.description) == ("forecast", "The weather to come.\n\nNot for the past.")
-    assert (tool.handler, tool.category, tool.timeout_s) == (forecast, "weather", 5)
+    assert tool.handler is not None and inspect.unwrap(tool.handler) is forecast
+    assert (tool.category, tool.timeout_s) == ("weather", 5)
     properties = tool.schema["properties"]
     assert tool.schema["type"] == "object"
     assert tool.schema["required"] == ["place", "mode"]
