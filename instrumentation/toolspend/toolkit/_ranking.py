@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
@@ -122,17 +124,23 @@ class Ranking:
         return np.where(unasked, np.float32(_UNASKED), np.float32(1))
 
 
+def _bm25s() -> Any:
+    """The library. It sets its logger to DEBUG, whose lines then go to every handler of the application's: not here."""
+    log = logging.getLogger("bm25s")
+    level = log.level
+    try:
+        return importlib.import_module("bm25s")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"get_tools_for_task(query=...): bm25s is not installed: {_words.INSTALL}") from error
+    finally:
+        log.setLevel(level)
+
+
 class _Index:
     """BM25 over documents given as terms, where a term's synonyms count too, but only as far as the best of them."""
 
     def __init__(self, documents: Sequence[Sequence[str]]) -> None:
-        try:
-            import bm25s
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                f"get_tools_for_task(query=...): bm25s is not installed: {_words.INSTALL}"
-            ) from error
-        model = bm25s.BM25(k1=_SATURATION, b=_LENGTH)
+        model = _bm25s().BM25(k1=_SATURATION, b=_LENGTH)
         model.index([list(document) for document in documents], show_progress=False)
         self._places: dict[str, int] = model.vocab_dict
         self._data, self._rows, self._starts = (model.scores[key] for key in ("data", "indices", "indptr"))

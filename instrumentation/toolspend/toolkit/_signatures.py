@@ -106,4 +106,4 @@ def _annotated(function: Callable[..., Any]) -> Callable[..., Any]:
     inner = _called(function)
     if isinstance(inner, type):
         inner = inner.__init__  # type: ignore[misc]
-    return inner if inspect.isroutine(inner) else inner.__call__  # type: ignore[operator, no-any-return]
+    return inner if inspect.isroutine(inner) else inner.__call__  # type: ignore[operator]

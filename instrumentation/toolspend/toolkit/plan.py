@@ -31,6 +31,11 @@ class Step:
     after: tuple[str, ...] = ()
     is_critical: bool = True
 
+    def __post_init__(self) -> None:
+        # One name is a sequence of letters too.
+        after = (self.after,) if isinstance(self.after, str) else tuple(self.after)
+        object.__setattr__(self, "after", after)
+
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
@@ -75,7 +80,7 @@ class Plan:
     """A graph of steps. It keeps what succeeded, so that `run` again runs only the rest."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
-        self.steps = tuple(replace(step, after=tuple(step.after)) for step in steps)
+        self.steps = tuple(steps)
         self._by_id = {step.id: step for step in self.steps}
         if len(self._by_id) < len(self.steps):
             ids = [step.id for step in self.steps]

@@ -177,3 +177,9 @@ def test_a_plan_that_cannot_end_is_refused_at_once(steps: list[Step], said: str)
     """Circles, unknown steps and names given twice."""
     with pytest.raises(ValueError, match=said):
         Plan(steps)
+
+
+def test_one_step_to_wait_for_may_be_given_by_its_name() -> None:
+    """Its letters are no steps."""
+    assert Step("b", "same", {}, after="first").after == ("first",)  # type: ignore[arg-type]
+    assert Step("b", "same", {}, after=["x", "y"]).after == ("x", "y")  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import subprocess
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -407,3 +408,18 @@ def test_a_missing_extra_names_the_install_line(monkeypatch: pytest.MonkeyPatch,
     _words._lexicon.cache_clear()
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'toolspend\[toolkit\]'"):
         ToolRegistry(shop()).get_tools_for_task(query="pods")
+
+
+def test_the_ranking_writes_nothing_into_an_applications_log() -> None:
+    """Its library sets its logger to DEBUG as it is imported, past what the application asked for."""
+    script = """
+        import logging
+        logging.basicConfig(level=logging.WARNING)
+        from toolspend.toolkit import Tool, ToolRegistry
+        registry = ToolRegistry([Tool("mail", "Sends mail.", {}), Tool("find", "Finds pages.", {})])
+        print([tool.name for tool in registry.get_tools_for_task(max_tools=1, query="find a page")])
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert run.stdout == "['find']\n" and run.stderr == ""
