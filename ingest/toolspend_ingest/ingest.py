@@ -26,7 +26,8 @@ _SHOWN_REASONS = 5
 @dataclass
 class SourceSummary:
     """What became of one source: spans stored, there already, refused, dropped by the sender, and payloads skipped
-    because they hold logs or metrics; `reason` says what was wrong, in one line."""
+    because they hold logs or metrics; `reason` says what was wrong, in one line. `is_known` where it has something, and
+    all of that was read before."""
 
     source: str
     spans: int = 0
@@ -34,6 +35,7 @@ class SourceSummary:
     refused: int = 0
     dropped: int = 0
     skipped: int = 0
+    is_known: bool = False
     refusals: list[Refusal] = field(default_factory=list)
 
     @property
@@ -78,6 +80,11 @@ class Summary:
         return sum(each.skipped for each in self.sources)
 
     @property
+    def known(self) -> int:
+        """Sources that have nothing that was not read before."""
+        return sum(each.is_known for each in self.sources)
+
+    @property
     def has_refused(self) -> bool:
         """Whether anything could not be read."""
         return self.refused > 0 or bool(self.unread)
@@ -106,8 +113,8 @@ def ingest(
         sources.extend(spool_files(_home.spool_dir(), Aside(), chunk_spans))
     else:
         for path in paths:
-            found, others = otlp_files(path, _never if again else store.has_read)
-            sources.extend(found)
+            files, others = otlp_files(path, _never if again else store.has_read)
+            sources.extend(files)
             passed_over += others
     total, done = sum(source.size for source in sources), 0
     summary, waiting = Summary(passed_over=passed_over), _Waiting(store, chunk_spans, is_derived_later, again)
@@ -119,12 +126,15 @@ def ingest(
                 progress(name, before + round(size * share), total, summary.spans + waiting.spans)
 
         told(0.0)
-        summary.sources.append(SourceSummary(source.name))
+        found = SourceSummary(source.name, is_known=size > 0)
+        summary.sources.append(found)
         try:
             for chunk in source.chunks(None if again else store.position(source.name)):
-                waiting.add(summary.sources[-1], chunk)
+                found.is_known = False
+                waiting.add(found, chunk)
                 told(chunk.share)
         except SourceUnreadable as error:
+            found.is_known = False
             summary.unread[source.name] = str(error)
         waiting.finish(source)
         done += size

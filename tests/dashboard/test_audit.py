@@ -134,6 +134,9 @@ def test_an_mcp_server_is_asked_for_its_tools(home: Path, tmp_path: Path) -> Non
         (["json:nothing"], "has no 'nothing'"),
         (["missing.json"], "missing.json"),
         (["a.json", "--mcp", "b"], "not both"),
+        (["--mcp", " "], "give the command that starts the server"),
+        (["json:loads"], "it gave no tools: TypeError"),
+        ([sys.executable], "is not JSON: 'utf-8' codec"),
         (["--mcp", f"{sys.executable} -c 'raise SystemExit(\"no key set\")'"], "listed no tools: no key set"),
     ],
 )
@@ -145,6 +148,26 @@ def test_what_gives_no_tools_is_one_line(home: Path, arguments: list[str], said:
     assert done.returncode == 2
     assert done.stderr.startswith("toolspend: ") and done.stderr.count("\n") == 1, done.stderr
     assert said in done.stderr
+
+
+def test_a_file_that_is_nested_without_end_and_a_module_that_exits_are_one_line(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither shows a trace, and no module decides how the command ends."""
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 100_000 + "]" * 100_000, encoding="utf-8")
+    (tmp_path / "leaving.py").write_text("raise SystemExit(0)", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for source, said in (("deep.json", "is not JSON"), ("leaving:tools", "failed with SystemExit: 0")):
+        done = served.run_here(home, "audit", source)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert said in done.stderr
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(home: Path, listed: Path) -> None:
+    """As some editors have it."""
+    listed.write_bytes(b"\xef\xbb\xbf" + listed.read_bytes())
+    assert "2 tools: " in served.run_here(home, "audit", listed).stdout
 
 
 def call(number: int, status: str = "ok", **attributes: Any) -> Made:

@@ -44,7 +44,7 @@ def test_the_sessions_of_this_machine_are_found_and_their_bill_is_said(home: Pat
     assert loaded == "2 sources: 6 loaded, 0 already there, 0 refused"
     assert said.startswith("Claude Code: 2 sessions, 4 requests, 2 tool calls, $0.1")
     assert "`toolspend report`" in said
-    assert second.stdout.splitlines() == ["2 sources: 0 loaded, 0 already there, 0 refused", said]
+    assert second.stdout.splitlines() == ["2 sources: 0 loaded, 0 already there, 0 refused, 2 were read before", said]
     report = json.loads(served.run_here(home, "report", "--json").stdout)
     assert [tool["tool"] for tool in report["tools"]] == ["Bash"]
 

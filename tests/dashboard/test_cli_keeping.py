@@ -200,3 +200,12 @@ def test_a_long_load_says_how_far_it_is(home: Path, tmp_path: Path) -> None:
     assert len(told) > 4
     assert told == sorted(told)
     assert (told[0], told[-1]) == ((0, size, 0), (size, size, 8 * 49))
+
+
+def test_a_file_that_was_read_before_is_said_to_be(home: Path, tmp_path: Path) -> None:
+    """Nothing is refused of it this time, as nothing is read; that is no sign of it being whole."""
+    garbled = tmp_path / "garbled.bin"
+    garbled.write_bytes(b"\x00\xff" * 100)
+    assert served.run_here(home, "ingest", garbled).returncode == 1
+    again = served.run_here(home, "ingest", garbled)
+    assert again.stdout == "1 source: 0 loaded, 0 already there, 0 refused, it was read before\n"

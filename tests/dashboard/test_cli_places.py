@@ -104,7 +104,9 @@ def test_files_whose_names_are_not_utf_8_are_loaded(tmp_path: Path) -> None:
     (home / "spool" / os.fsdecode(b"d\xe9.spool")).write_bytes(encode(otlp_requests.protobuf([Made(4, 1, "d")])))
     assert served.run(home, "ingest", folder).stdout == "3 sources: 3 loaded, 0 already there, 0 refused\n"
     assert served.run(home, "ingest").stdout == "1 source: 1 loaded, 0 already there, 0 refused\n"
-    assert served.run(home, "ingest", folder).stdout == "3 sources: 0 loaded, 0 already there, 0 refused\n"
+    assert served.run(home, "ingest", folder).stdout == (
+        "3 sources: 0 loaded, 0 already there, 0 refused, 3 were read before\n"
+    )
     sources = served.run(home, "sql", "select source from ingest_log order by source", "-f", "csv").stdout.split()[1:]
     shown = [f"{folder.parent}/caf\\xe9/{name}" for name in ("a.json", "b\\xe9.json", "c\\xe9.jsonl")]
     assert sources == [*shown, "d\\xe9.spool"]

@@ -101,6 +101,8 @@ def _totals(summary: Summary) -> str:
     if not summary.sources:
         return f"nothing to load: {files} skipped, none of a known kind" if summary.passed_over else "nothing to load"
     parts = [f"{summary.spans:,} loaded", f"{summary.duplicates:,} already there", f"{summary.refused:,} refused"]
+    if summary.known:
+        parts.append(f"{'it was' if len(summary.sources) == 1 else f'{summary.known:,} were'} read before")
     if summary.skipped:
         parts.append(f"{summary.skipped:,} payloads of logs or metrics skipped")
     if summary.dropped:

@@ -23,10 +23,10 @@ Places = dict[str, tuple[str, int]]
 
 def of_file(path: Path) -> tuple[list[Any], Places]:
     """The tools of a JSON file: a list of definitions, or one or more answers to tools/list."""
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8-sig")  # as some editors begin a file
         tools = list(_listed(json.loads(text)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ToolsUnavailable(f"{path} is not JSON: {error}") from None
     if not tools:
         raise ToolsUnavailable(f"{path} holds no tools: give a list of definitions, or an answer to tools/list")
@@ -46,11 +46,16 @@ def of_registry(name: str) -> tuple[list[Any], Places]:
         raise ToolsUnavailable(f"{name}: no module named {error.name!r} from here") from None
     except AttributeError:
         raise ToolsUnavailable(f"{name}: module {module_name!r} has no {path!r}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ToolsUnavailable(f"{name}: importing it failed with {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(Path.cwd()))
-    tools = list(_of_object(found, name))
+    try:
+        tools = list(_of_object(found, name))
+    except ToolsUnavailable:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ToolsUnavailable(f"{name}: it gave no tools: {type(error).__name__}: {error}") from error
     return tools, {tool.name: place for tool in tools if (place := _place(tool)) is not None}
 
 
@@ -62,10 +67,12 @@ def of_server(command: str) -> tuple[list[Any], Places]:
     except ModuleNotFoundError as error:
         raise ToolsUnavailable(f"--mcp needs {error.name}: pip install 'toolspend[mcp]'") from None
     try:
-        program, *arguments = shlex.split(command)
+        words = shlex.split(command)
     except ValueError as error:
         raise ToolsUnavailable(f"--mcp {command!r}: {error}") from None
-    parameters = StdioServerParameters(command=program, args=arguments)
+    if not words:
+        raise ToolsUnavailable("--mcp: give the command that starts the server")
+    parameters = StdioServerParameters(command=words[0], args=words[1:])
 
     async def ask(errors: Any) -> list[Any]:
         with anyio.fail_after(SERVER_TIMEOUT_S):
