@@ -57,7 +57,12 @@ class ToolVersions:
             raise ValueError(f"{self.name}: give the version, here or as Tool(version=...)")
         if version in self._versions:
             raise ValueError(f"{self.name}: there is a version {version} already")
-        made = dataclasses.replace(_untraced(tool), name=self.name_of(version), version=version)
+        name = self.name_of(version)
+        other = next((each.version for each in self if each.name == name), None)
+        if other is not None or not _UNSAFE.sub("", version):
+            why = f"version {other} is" if other is not None else "no letter or digit of it is left"
+            raise ValueError(f"{self.name}: version {version!r} would be offered as {name}, as {why}: give another")
+        made = dataclasses.replace(_untraced(tool), name=name, version=version)
         if is_default:
             self._refuse_breaking(made)
         self._versions[version] = made

@@ -388,3 +388,13 @@ def test_why_a_call_failed_comes_over_mcp(captured: Captured) -> None:
         if span["attributes"].get("gen_ai.operation.name") == "execute_tool" and span["kind"] != "SERVER"
     ]  # fmt: skip
     assert [span["attributes"]["error.type"] for span in calls] == ["invalid_arguments", "invalid_arguments"]
+
+
+@pytest.mark.parametrize("version", ["1-0", "1_0", "ü", "--"])
+def test_versions_that_would_share_a_name_are_refused(version: str) -> None:
+    """Only one of them could ever be called; a name without its version says nothing."""
+    family = ToolVersions("search")
+    family.add(Tool("search", "Finds.", {}), "1.0")
+    with pytest.raises(ValueError, match="would be offered as search_v"):
+        family.add(Tool("search", "Finds.", {}), version)
+    assert [tool.name for tool in family] == ["search_v1_0"]
