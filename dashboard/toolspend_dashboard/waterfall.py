@@ -23,19 +23,20 @@ def waterfall(requests: pd.DataFrame, calls: pd.DataFrame, palette: Palette) -> 
 
     `requests`: request_id, started_at, duration_ms, status, error_type, cost_usd, input_tokens, in the order of time;
     `calls`: tool, started_at, duration_ms, status, error_type, batch_id, batch_calls, speedup, result_tokens,
-    times_sent. Pauses in which nothing ran are cut short and marked.
+    times_sent. Pauses in which nothing ran are cut short and marked. A request of unknown duration is a line, where it
+    began; a call is left out.
     """
     timed = calls[calls["duration_ms"].notna()]
     lanes = [None, *timed.groupby("tool")["started_at"].min().sort_values(kind="stable").index]
     starts = pd.concat([requests["started_at"], timed["started_at"]])
-    durations = pd.concat([requests["duration_ms"], timed["duration_ms"]])
+    durations = pd.concat([requests["duration_ms"].fillna(0.0), timed["duration_ms"]])
     clock = _Clock(starts, durations)
     figure = go.Figure()
     row, ticks, names = 0.0, [], []
     for lane in lanes:
         rows = requests if lane is None else timed[timed["tool"] == lane]
         begins = [clock.seconds(at) for at in rows["started_at"]]
-        lengths = [float(length) / 1000 for length in rows["duration_ms"]]
+        lengths = [float(length) / 1000 for length in rows["duration_ms"].fillna(0.0)]
         places = _places(begins, lengths)
         height = max(places, default=0) + 1
         names.append("<b>Model requests</b>" if lane is None else formats.figure_text(str(lane), 26))

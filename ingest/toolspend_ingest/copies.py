@@ -56,7 +56,7 @@ class _Told:
 
     @property
     def ended_at(self) -> datetime:
-        return self.request.started_at + timedelta(milliseconds=self.request.duration_ms)
+        return self.request.ended_at
 
     @property
     def evidence(self) -> Evidence | None:
@@ -204,7 +204,8 @@ def _settle(group: list[_Told]) -> None:
     if any(each.reason == STREAM for each in group):
         ended_at = max(each.ended_at for each in group)
         request.started_at = min(each.started_at for each in group)
-        request.duration_ms = (ended_at - request.started_at) / timedelta(milliseconds=1)
+        if request.duration_ms is not None:
+            request.duration_ms = (ended_at - request.started_at) / timedelta(milliseconds=1)
     for each in group:
         if each is not best:
             own = each.request

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from . import copies, schema, sessions, stored, told_by_logs
-from .arrow import pc, registered
+from .arrow import registered
 from .attribution.growth import Growth
 from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
@@ -271,16 +271,14 @@ def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]
     requests = [row for rows in traces for row in rows.requests if row.input_tokens]
     if not requests:
         return []
-    started = pa.array([row.started_at for row in requests], pa.timestamp("us"))
-    took = pa.array([round(row.duration_ms * 1000) for row in requests], pa.duration("us"))
     told = {
         "trace_id": pa.array([row.trace_id for row in requests]),
         "service": pa.array([row.service for row in requests], pa.string()),
         "scope": pa.array([row.scope for row in requests], pa.string()),
         "input_tokens": pa.array([row.input_tokens for row in requests], pa.int64()),
         "is_identified": pa.array([row.response_id is not None for row in requests]),
-        "started_at": started,
-        "ended_at": pc.add(started, took),
+        "started_at": pa.array([row.started_at for row in requests], pa.timestamp("us")),
+        "ended_at": pa.array([row.ended_at for row in requests], pa.timestamp("us")),
     }
     with registered(con, incoming=pa.table(told)):
         return [row[0] for row in con.execute(schema.query("traces_of_twins")).fetchall()]

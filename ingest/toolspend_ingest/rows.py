@@ -81,7 +81,7 @@ class LlmRequest(msgspec.Struct):
     request_id: str
     trace_id: str
     started_at: datetime
-    duration_ms: float
+    duration_ms: float | None
     status: str
     session_id: str = ""
     service: str | None = None
@@ -109,6 +109,11 @@ class LlmRequest(msgspec.Struct):
     compressed_tool: str | None = None
     is_priced: bool = False
     is_usage_known: bool = False
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it ended; where that is not known, when it began."""
+        return self.started_at + timedelta(milliseconds=self.duration_ms or 0.0)
 
 
 class RequestCopy(msgspec.Struct):

@@ -139,7 +139,7 @@ def _tie(calls: Sequence[ToolCall], asked: Mapping[str, Asked]) -> None:
 
 def _latest_open(call: ToolCall, open_calls: Mapping[str, Asked]) -> str | None:
     fitting = [
-        (_end(each.request), -index, id_)
+        (each.request.ended_at, -index, id_)
         for index, (id_, each) in enumerate(open_calls.items())
         if not each.segment.is_server
         and is_same_tool(each.segment.tool or "", call.tool)
@@ -155,7 +155,7 @@ def without_span(asked: Asked, call_id: str) -> ToolCall:
         trace_id=request.trace_id,
         session_id=request.session_id,
         tool=asked.segment.tool or "",
-        started_at=_end(request),
+        started_at=request.ended_at,
         status="unset",
         request_id=request.request_id,
         tool_call_id=call_id,
@@ -235,10 +235,6 @@ def _mark_critical(calls: Iterable[ToolCall]) -> None:
         last = max(group, key=lambda call: (_call_end(call), call.span_id or ""))
         for call in group:
             call.is_on_critical_path = call is last
-
-
-def _end(request: LlmRequest) -> datetime:
-    return request.started_at + timedelta(milliseconds=request.duration_ms)
 
 
 def _call_end(call: ToolCall) -> datetime:

@@ -9,6 +9,7 @@ A record of a whole request whose span never came (a sampler left it out) stands
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +143,7 @@ def _stand_in(span_id: str, records: Sequence[_Record]) -> Span | None:
         scope_version=row.scope_version,
         started_at=record.at,
         ended_at=record.at,
-        duration_ms=0.0,
+        duration_ms=math.nan,  # no record says when the request began
         status="error" if at.ERROR_TYPE in record.said else "unset",
         attributes=record.said,
     )

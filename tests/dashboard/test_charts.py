@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toolspend_dashboard import charts, charts_health, charts_turns, theme
+from toolspend_dashboard import charts, charts_health, charts_turns, formats, theme
 from toolspend_dashboard.theme import DARK, LIGHT, Palette
 from toolspend_dashboard.waterfall import waterfall
 
@@ -125,6 +125,15 @@ def test_a_failed_call_is_marked_beside_its_colour() -> None:
     crosses = [trace for trace in figure.data if trace.type == "scatter" and trace.marker.symbol == "x"]
     assert len(crosses) == 1
     assert "TimeoutError" in crosses[0].customdata[0]
+
+
+def test_a_request_of_unknown_duration_is_a_line_where_it_began() -> None:
+    """It says that its time is unknown, and moves nothing beside it."""
+    two = requests(2)
+    two.loc[0, "duration_ms"] = None
+    bars = waterfall(two, calls(["search"]), LIGHT).data[0]
+    assert (bars.x[0], bars.base[0]) == (0.0, 0.0)
+    assert formats.UNKNOWN in bars.customdata[0]
 
 
 def test_a_long_pause_is_cut_and_says_how_long_it_was() -> None:

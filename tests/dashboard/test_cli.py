@@ -243,18 +243,19 @@ def test_names_beyond_all_measure_are_cut_on_the_terminal(home: Path, tmp_path: 
     assert json.loads(served.run_here(home, "report", "--json").stdout)["tools"][0]["tool"] == name
 
 
-def test_a_call_without_a_credible_end_has_no_duration(home: Path, tmp_path: Path) -> None:
-    """One that ends before it starts, or centuries later, is a call of unknown duration: it moves no quantile."""
+def test_what_has_no_credible_end_has_no_duration(home: Path, tmp_path: Path) -> None:
+    """One that ends before it starts, or centuries later, is of unknown duration, not 0, and moves no quantile."""
     lasting = (1.0, -0.1, 1e10)
     made = [Made(1, at, "call", CALL | {"gen_ai.tool.call.id": f"{at}"}, lasts_s=s) for at, s in enumerate(lasting, 1)]
-    made.append(Made(1, 9, "chat", REQUEST, lasts_s=-0.1))
+    made += [Made(1, 9, "chat", REQUEST, lasts_s=-0.1), Made(1, 10, "chat", {**REQUEST, "gen_ai.response.id": "b"})]
     file = tmp_path / "traces.json"
     file.write_text(otlp_requests.json_text(made), encoding="utf-8")
     assert served.run_here(home, "ingest", file).returncode == 0
     search = json.loads(served.run_here(home, "report", "--json").stdout)["tools"][0]
     assert (search["calls"], search["p50_ms"]) == (3, 1000.0)
-    counted = "select count(*), count(duration_ms), (select min(duration_ms) from llm_requests) from tool_calls"
-    assert served.run_here(home, "sql", counted, "-f", "csv").stdout.splitlines()[1] == "3,1,0.0"
+    for relation, counts in (("tool_calls", "3,1"), ("llm_requests", "2,1")):
+        counted = f"select count(*), count(duration_ms) from {relation}"
+        assert served.run_here(home, "sql", counted, "-f", "csv").stdout.splitlines()[1] == counts
     stored = "select round(duration_ms) from spans order by span_id"
     assert served.run_here(home, "sql", stored, "-f", "csv").stdout.splitlines()[1:3] == ["1000.0", "-100.0"]
 

@@ -213,6 +213,7 @@ def test_a_whole_request_is_billed_without_its_span(fresh: Fresh) -> None:
             "select request_id, input_tokens, output_tokens, cost_usd from llm_requests order by all"
         )
         told = alone.fetchall()
+        assert cursor.execute("select distinct duration_ms from llm_requests").fetchall() == [(None,)]
         load(store, emitted.all_spans)
         spans = cursor.execute(
             "select request_id, input_tokens, output_tokens, cost_usd from llm_requests order by all"

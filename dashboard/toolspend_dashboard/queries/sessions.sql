@@ -5,7 +5,7 @@ with requests as (
         max(service) as service,
         string_agg(distinct model, ', ' order by model) as models,
         min(started_at) as started_at,
-        max(started_at + to_microseconds(cast(duration_ms * 1000 as bigint))) as ended_at,
+        max(started_at + to_microseconds(cast(coalesce(duration_ms, 0) * 1000 as bigint))) as ended_at,
         count(*) as requests,
         count(*) filter (where status = 'error') as failed_requests,
         count(*) filter (where cost_usd is null) as requests_of_unknown_cost,

@@ -30,7 +30,7 @@ comment on column llm_requests.price_model is 'provider/model of the rows in pri
 comment on column llm_requests.response_id is 'The provider''s id of the response; one response is billed once.';
 comment on column llm_requests.scope is 'Instrumentation scope of the span that stands for the request: which emitter told of it.';
 comment on column llm_requests.started_at is 'Start, UTC.';
-comment on column llm_requests.duration_ms is 'Duration in milliseconds; 0 where its end cannot be.';
+comment on column llm_requests.duration_ms is 'Duration in milliseconds; null where its end cannot be, and of a request that only a log record tells of.';
 comment on column llm_requests.time_to_first_token_ms is 'Milliseconds to the first streamed chunk; null where unknown.';
 comment on column llm_requests.input_tokens is 'Tokens of the whole prompt, cache included; null where usage is unknown.';
 comment on column llm_requests.uncached_tokens is 'Prompt tokens billed at the input rate; null where the emitter does not say how much of the prompt came from the cache.';
@@ -200,7 +200,7 @@ comment on table ingest_log is 'One row per load of a source that brought, refus
 comment on column ingest_log.source is 'What was loaded.';
 comment on column ingest_log.loaded_at is 'When, UTC.';
 comment on column ingest_log.spans is 'Spans stored.';
-comment on column ingest_log.duplicates is 'Spans that were there already.';
+comment on column ingest_log.duplicates is 'Spans that were stored before: what is sent again is counted each time it comes.';
 comment on column ingest_log.refused is 'Records that could not be read.';
 comment on column ingest_log.dropped is 'Spans that the sender said it had to drop.';
 comment on column ingest_log.reason is 'What was wrong, and where.';

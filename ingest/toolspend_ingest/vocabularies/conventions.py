@@ -133,7 +133,7 @@ def _request(span: Span) -> LlmRequest:
         response_id=span.text(at.RESPONSE_ID),
         scope=span.scope,
         started_at=span.started_at,
-        duration_ms=span.lasted_ms() or 0.0,
+        duration_ms=span.lasted_ms(),
         time_to_first_token_ms=first_token_s * 1000 if first_token_s is not None else None,
         input_tokens=usage.input,
         uncached_tokens=usage.uncached,

@@ -2,7 +2,7 @@
 select
     prompts.p,
     epoch_us(requests.started_at)
-    + cast(coalesce(requests.time_to_first_token_ms, requests.duration_ms) * 1000 as bigint) as answered_us
+    + cast(coalesce(requests.time_to_first_token_ms, requests.duration_ms, 0) * 1000 as bigint) as answered_us
 from attributed_prompts as prompts
 inner join llm_requests as requests
     on

@@ -7,7 +7,7 @@ with work as (
         user_id,
         tags,
         started_at,
-        started_at + to_milliseconds(duration_ms) as ended_at,
+        started_at + to_milliseconds(coalesce(duration_ms, 0)) as ended_at,
         1 as requests,
         0 as tool_calls,
         status,
