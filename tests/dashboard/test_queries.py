@@ -162,6 +162,19 @@ def test_lost_caches_are_summed_by_cause_and_by_the_tool_that_changed(empty_stor
     assert one["request_id"].tolist() == ["r1", "r3", "r4", "r5"]
 
 
+def test_a_sender_is_as_late_as_its_latest_credible_end(empty_store: Store) -> None:
+    """A span that ends in some centuries tells of its start alone."""
+    span = (
+        "insert into spans by name select 't' as trace_id, ? as span_id, 'x' as name, 'internal' as kind,"
+        " timestamp '2026-11-02' as started_at, cast(? as timestamp) as ended_at, 1.0 as duration_ms,"
+        " 'ok' as status, '{}' as attributes, '{}' as resource_attributes, '[]' as events"
+    )
+    for number, ended_at in enumerate(("2026-11-02 00:05:00", "2554-07-21")):
+        empty_store.cursor().execute(span, [f"{number}", ended_at])
+    senders = ask(empty_store.cursor(), "emitters")
+    assert senders["last_at"].tolist() == [datetime(2026, 11, 2, 0, 5)]
+
+
 def test_the_schema_names_every_public_relation(cursor: duckdb.DuckDBPyConnection) -> None:
     """What is listed beside the editor is the public surface, each relation and column with its comment."""
     schema = ask(cursor, "schema")

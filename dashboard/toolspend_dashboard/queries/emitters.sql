@@ -3,7 +3,8 @@ select
     service,
     scope,
     count(*) as spans,
-    max(ended_at) as last_at
+    -- An end over a year later is none, as for durations: what never ended, or another clock's.
+    max(if(ended_at - started_at > interval 366 days, started_at, ended_at)) as last_at
 from spans
 group by service, scope
 order by spans desc, service, scope

@@ -81,13 +81,16 @@ def came_in() -> None:
             figure = charts_health.arrivals(frame, components.palette(), bucket_s=bucket_s)
             components.chart(figure, key="arrivals", alt="Spans stored over time", height="stretch")
     with right, st.container(border=True, height="stretch"):
-        section("Ways in", "Copies were there already: a sender that got no answer sends again.")
+        section(
+            "Ways in",
+            "What came again was stored before, and is counted each time: a sender that got no answer sends once more.",
+        )
         ways = data.ask("ways_in")
         table(
             {
                 "Way": [health.WAYS[way] for way in ways["way"]],
                 "Spans": ways["spans"],
-                "Copies": ways["duplicates"],
+                "Came again": ways["duplicates"],
                 "Refused": ways["refused"],
                 "Dropped": ways["dropped"],
                 "Last": ways["last_at"],
