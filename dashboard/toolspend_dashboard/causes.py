@@ -47,7 +47,7 @@ CAUSES: Final = {
     "expiry": Cause(
         "Expired",
         "Pauses that outlast the cache",
-        "Write to the 1-hour cache where pauses are longer than 5 minutes.",
+        "Keep pauses under 5 minutes; the 1-hour cache pays where they are many.",
     ),
     "parallel": Cause(
         "Sent in parallel",

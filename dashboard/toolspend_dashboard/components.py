@@ -99,16 +99,27 @@ def _basis_shares(bases: pd.DataFrame, whole: float) -> str:
     return ", ".join(f"{formats.percent(row.tokens / whole)} {row.basis}" for row in records(bases))
 
 
-def finding(found: findings.Finding, *, key: str) -> None:
+def what_to_do(found: list[findings.Finding], *, is_linked: bool = True) -> None:
+    """What to act on, each with what it would have saved; a word where there is nothing."""
+    note = "Saved is what this selection would have cost less. Savings overlap: they do not add up."
+    section("What to do", note if found else "")
+    for index, each in enumerate(found):
+        finding(each, key=f"finding_{index}", is_linked=is_linked)
+    if not found:
+        st.markdown(":gray[Nothing stands out in this selection.]")
+
+
+def finding(found: findings.Finding, *, key: str, is_linked: bool) -> None:
     """One finding: what is so, what to do, its figure, and a link to where it can be seen."""
     before, subject, after = found.fact.partition(findings.SUBJECT)
     # The spaces beside the name stand apart: `markdown` takes them off.
     named = f"{' ' * before.endswith(' ')}{formats.code(found.subject or '')}{' ' * after.startswith(' ')}"
     fact = f"{markdown(before)}{named if subject else ''}{markdown(after)}"
-    amount = f"**{markdown(formats.usd(found.cost_usd))}** " if found.cost_usd is not None else ""
+    amount = f"**Saves {markdown(formats.usd(found.saves_usd))}.** " if found.saves_usd is not None else ""
     with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small", key=key):
         st.markdown(f"{amount}{fact}  \n:gray[{markdown(found.action)}]", width="stretch")
-        st.page_link(PAGES[found.page], label="Open", query_params=selection.query(**found.query))
+        if is_linked:
+            st.page_link(PAGES[found.page], label="Open", query_params=selection.query(**found.query))
 
 
 def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:

@@ -22,15 +22,29 @@ DRIVING_SHARE = 0.8
 _NOTABLE = 0.03
 """A finding about money has to be about this share of the bill."""
 
+_OF_A_KIND = 3
+"""At most so many findings of one kind are told together."""
+
+_SHORTER = 0.5
+"""What is saved of the cost of results that are cut to half: they are billed by their tokens, however often."""
+
+_LONG_RESULT_TOKENS = 200
+"""Of a shorter result there is little to leave out."""
+
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to act on: what is so, what to do, the evidence in dollars where it is known, and where to look."""
+    """One thing to act on: what is so, what to do, and where to look.
+
+    `cost_usd` is what the fact is about; `saves_usd` is what the same work would have cost less had the action been
+    taken, None where that is not known. Actions meet the same tokens: what they save does not add up.
+    """
 
     fact: str
     action: str
     subject: str | None = None
     cost_usd: float | None = None
+    saves_usd: float | None = None
     page: Page = "tools"
     query: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,7 +62,21 @@ class Evidence:
     totals: pd.Series[Any]
     uncached: pd.Series[Any]
     compressions: pd.DataFrame
-    cache_breaks: pd.DataFrame | None = None
+    cache_breaks: pd.DataFrame
+    expired: pd.Series[Any]
+    result_costs: pd.DataFrame
+
+
+QUERIES = ("uncached", "compressions", "cache_breaks", "expired", "result_costs")
+"""What findings are computed from, beside the ledger, the tools and the totals."""
+
+
+def evidence(
+    ledger: pd.DataFrame, tools: pd.DataFrame, totals: pd.Series[Any], ask: Callable[[str], pd.DataFrame]
+) -> Evidence:
+    """The answers, of which `ask` gives those that are not there yet."""
+    uncached, compressions, breaks, expired, result_costs = (ask(name) for name in QUERIES)
+    return Evidence(ledger, tools, totals, uncached.iloc[0], compressions, breaks, expired.iloc[0], result_costs)
 
 
 @dataclass(frozen=True)
@@ -94,47 +122,61 @@ def headline(ledger: pd.DataFrame, tools: pd.DataFrame) -> str:
 
 
 def findings(evidence: Evidence) -> list[Finding]:
-    """What to act on, the most expensive first; those without a figure in dollars come last."""
-    found = [finding for rule in _RULES for finding in rule(evidence)]
-    return sorted(found, key=lambda finding: (finding.cost_usd is None, -(finding.cost_usd or 0)))
+    """What to act on, what saves most first; what is not known to save anything comes last."""
+    found = [finding for rule in _RULES for finding in rule(evidence)[:_OF_A_KIND]]
+    return sorted(found, key=lambda each: (each.saves_usd is None, -(each.saves_usd or 0), -(each.cost_usd or 0)))
+
+
+def of_tool(evidence: Evidence, tool: str) -> list[Finding]:
+    """What to do about one tool, what saves most first."""
+    found = [finding for rule in _RULES for finding in rule(evidence) if finding.subject == tool]
+    idle = _idle(evidence)
+    if tool in idle.index:
+        cost = formats.number(idle["cost_usd"][tool])
+        action = "Offer it only to the tasks that need it."
+        found.append(Finding("It was offered and never called.", action, tool, cost, cost or None))
+    return sorted(found, key=lambda each: -(each.saves_usd or 0))
 
 
 def _bill(evidence: Evidence) -> float:
     return formats.number(evidence.totals["cost_usd"]) or 0.0
 
 
-def _carry(evidence: Evidence) -> list[Finding]:
-    parts = evidence.ledger.pivot_table(index="tool", columns="part", values="cost_usd", aggfunc="sum", fill_value=0.0)
-    if "carry" not in parts:
-        return []
-    resent = evidence.tools.set_index("tool")["mean_times_sent"]
+def _long_results(evidence: Evidence) -> list[Finding]:
+    called = evidence.tools.set_index("tool")
     found = []
-    for tool, row in parts.iterrows():
-        carry, whole = float(row["carry"]), float(row.sum())
-        # Nothing is known of a tool whose requests have no price; its whole is then 0.
-        if not whole or carry < 0.5 * whole or carry < _NOTABLE * _bill(evidence):
+    for row in records(evidence.result_costs):
+        cost = formats.number(row.cost_usd) or 0.0
+        if cost * _SHORTER < _NOTABLE * _bill(evidence) or not cost or row.tool not in called.index:
             continue
-        times = formats.number(resent.get(tool))
-        over = f", sent {formats.count(round(times))} times on average" if times else ""
+        size, times = (formats.number(called[name][row.tool]) for name in ("mean_result_tokens", "mean_times_sent"))
+        if size is None or size < _LONG_RESULT_TOKENS:
+            continue
+        carried = formats.percent((formats.number(row.carry_cost_usd) or 0.0) / cost)
+        again = f"; {carried} of that is for sending them again, in {times:.1f} requests each" if times else ""
         found.append(
             Finding(
-                f"{SUBJECT}: {formats.percent(carry / whole)} of its cost is carry{over}.",
-                "Compress its results, or clear them once they are used.",
-                subject=str(tool),
-                cost_usd=carry,
-                query={"tool": str(tool)},
+                f"{SUBJECT}: its results, {formats.count(round(size))} tokens each, are "
+                f"{formats.percent(cost / _bill(evidence))} of the bill{again}.",
+                "Half as long, they cost half: return fewer rows or fields, compress them, or clear them once used.",
+                subject=str(row.tool),
+                cost_usd=cost,
+                saves_usd=cost * _SHORTER,
+                query={"tool": str(row.tool)},
             )
         )
-    return sorted(found, key=lambda finding: -(finding.cost_usd or 0))[:2]
+    return found
+
+
+def _idle(evidence: Evidence) -> pd.DataFrame:
+    """The tools that were offered and never called: what their definitions cost, by tool."""
+    definitions = evidence.ledger[evidence.ledger["part"] == "definition"]
+    idle = definitions[~definitions["tool"].isin(evidence.tools["tool"])]
+    return idle.groupby("tool")[["cost_usd", "context_tokens"]].sum()
 
 
 def _never_called(evidence: Evidence) -> list[Finding]:
-    definitions = evidence.ledger[evidence.ledger["part"] == "definition"]
-    idle = (
-        definitions[~definitions["tool"].isin(evidence.tools["tool"])]
-        .groupby("tool")[["cost_usd", "context_tokens"]]
-        .sum()
-    )
+    idle = _idle(evidence)
     if idle.empty:
         return []
     cost = float(idle["cost_usd"].sum())
@@ -151,6 +193,7 @@ def _never_called(evidence: Evidence) -> list[Finding]:
             f"{len(idle)} {are} took {formats.count(float(idle['context_tokens'].sum()))} tokens of context.",
             "Offer them only to the tasks that need them.",
             cost_usd=cost or None,
+            saves_usd=cost or None,
             query={"show": "never-called"},
         )
     ]
@@ -158,16 +201,18 @@ def _never_called(evidence: Evidence) -> list[Finding]:
 
 def _uncached(evidence: Evidence) -> list[Finding]:
     sessions, uncached = int(evidence.uncached["sessions"]), int(evidence.uncached["uncached_sessions"])
-    cost = formats.number(evidence.uncached["uncached_cost_usd"])
-    if not uncached or (cost is not None and cost < _NOTABLE * _bill(evidence)):
+    cost, saved = (formats.number(evidence.uncached[name]) for name in ("uncached_cost_usd", "saved_usd"))
+    if not uncached or (saved is not None and saved < _NOTABLE * _bill(evidence)):
         return []
     verb = "resends" if uncached == 1 else "resend"
     return [
         Finding(
-            f"{uncached} of {formats.plural(sessions, 'session')} {verb} the whole prompt at the input rate: "
-            "nothing is read from the cache.",
-            "Set a cache breakpoint after the tools and the system prompt.",
+            f"{uncached} of {formats.plural(sessions, 'session')} with several requests {verb} the whole prompt at the "
+            "input rate: nothing is read from the cache.",
+            "Mark the end of each prompt with cache_control. Prompts from 4,096 tokens on are counted, 5 minutes apart "
+            "at most.",
             cost_usd=cost,
+            saves_usd=saved,
             page="session",
             query={"session": str(evidence.uncached["largest_session_id"])},
         )
@@ -175,8 +220,6 @@ def _uncached(evidence: Evidence) -> list[Finding]:
 
 
 def _cache_breaks(evidence: Evidence) -> list[Finding]:
-    if evidence.cache_breaks is None:
-        return []
     context = float(evidence.ledger["context_tokens"].sum())
     found = []
     for row in records(evidence.cache_breaks):
@@ -185,19 +228,35 @@ def _cache_breaks(evidence: Evidence) -> list[Finding]:
         if is_small:
             continue
         cause, tool = causes.cause(str(row.cause)), row.tool if isinstance(row.tool, str) else None
+        action, saved = cause.action, cost
+        if row.cause == "expiry":
+            action, saved = _longer(evidence)
         what = f"Changing the definition of {SUBJECT}" if tool is not None else cause.what
         requests = formats.plural(int(row.breaks), "request")
         found.append(
             Finding(
                 f"{what} re-billed {formats.count(lost)} cached tokens in {requests}.",
-                cause.action,
+                action,
                 subject=tool,
                 cost_usd=cost,
+                saves_usd=saved,
                 page="session",
                 query={"session": str(row.largest_session_id)},
             )
         )
-    return found[:3]
+    return found
+
+
+def _longer(evidence: Evidence) -> tuple[str, float | None]:
+    """What to do about pauses that outlast the cache, and what it saves: the 1-hour cache costs more to write."""
+    saved, sessions = formats.number(evidence.expired["saved_usd"]), int(evidence.expired["sessions"])
+    if saved is not None and saved >= _NOTABLE * _bill(evidence):
+        return f"Write to the 1-hour cache in {formats.plural(sessions, 'such session')}.", saved
+    return (
+        "The 1-hour cache would have cost about as much to write: keep pauses under 5 minutes, or send a short request "
+        "meanwhile, which keeps the cache.",
+        None,
+    )
 
 
 def _errors(evidence: Evidence) -> list[Finding]:
@@ -206,15 +265,18 @@ def _errors(evidence: Evidence) -> list[Finding]:
     for row in records(tools.sort_values("share", ascending=False, kind="stable")):
         if row.errors >= 3 and row.share >= 0.1:
             kind = f", mostly {row.main_error_type}" if isinstance(row.main_error_type, str) else ""
+            cost = formats.number(row.failed_cost_usd)
             found.append(
                 Finding(
                     f"{SUBJECT} fails {formats.percent(row.share)} of its calls ({row.errors} of {row.calls}{kind}).",
-                    "Each failure costs another turn: fix the cause or say it in the description.",
+                    "Fix the cause or say it in the description. Each takes another turn too, which is not counted.",
                     subject=str(row.tool),
+                    cost_usd=cost,
+                    saves_usd=cost,
                     query={"tool": str(row.tool)},
                 )
             )
-    return found[:2]
+    return found
 
 
 def _compression_at_a_loss(evidence: Evidence) -> list[Finding]:
@@ -228,6 +290,7 @@ def _compression_at_a_loss(evidence: Evidence) -> list[Finding]:
                     "Compress only results that stay long in the context, or without a model call.",
                     subject=str(row.tool),
                     cost_usd=-saved,
+                    saves_usd=-saved,
                     query={"tool": str(row.tool)},
                 )
             )
@@ -255,7 +318,7 @@ def _unexplained(evidence: Evidence) -> list[Finding]:
 
 
 _RULES: tuple[Callable[[Evidence], list[Finding]], ...] = (
-    _carry,
+    _long_results,
     _never_called,
     _uncached,
     _cache_breaks,

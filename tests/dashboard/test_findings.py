@@ -20,11 +20,13 @@ def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | N
     frame = pd.DataFrame(ledger, columns=LEDGER)
     tools = pd.DataFrame(
         [
-            {"tool": tool, "calls": 10, "errors": 0, "main_error_type": None, "mean_times_sent": 1.0, **facts}
+            {"tool": tool, "calls": 10, "errors": 0, "mean_times_sent": 1.0, "mean_result_tokens": 2_000.0, **facts}
             for tool, facts in (calls or {}).items()
         ],
-        columns=["tool", "calls", "errors", "main_error_type", "mean_times_sent"],
-    )
+        columns=[
+            "tool", "calls", "errors", "main_error_type", "failed_cost_usd", "mean_times_sent", "mean_result_tokens",
+        ],
+    )  # fmt: skip
     return Evidence(
         frame,
         tools,
@@ -34,12 +36,15 @@ def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | N
                 "sessions": 0,
                 "uncached_sessions": 0,
                 "uncached_cost_usd": None,
+                "saved_usd": None,
                 "largest_session_id": "s-1",
                 **more.get("uncached", {}),
             }
         ),
         pd.DataFrame(more.get("compressions", []), columns=["tool", "saved_usd"]),
-        more.get("breaks"),
+        more.get("breaks", lost()),
+        pd.Series({"sessions": 3, "breaks": 4, "saved_usd": more.get("longer")}),
+        pd.DataFrame(more.get("results", []), columns=["tool", "cost_usd", "carry_cost_usd"]),
     )
 
 
@@ -49,18 +54,21 @@ def only(found: list[Finding]) -> Finding:
     return found[0]
 
 
-def test_a_tool_that_costs_by_being_carried_is_named_with_its_evidence() -> None:
-    """The share of carry, how often results are sent, the dollars, and the tool to look at."""
-    found = only(
-        findings.findings(
-            evidence(
-                [("carry", "read_file", 9000, 0.92), ("result", "read_file", 800, 0.08)],
-                {"read_file": {"mean_times_sent": 14.2}},
-            )
-        )
+def test_long_results_are_named_with_what_half_of_them_would_cost_less() -> None:
+    """How large they are, how often they are sent, their share of the bill; results are billed by their length."""
+    rows = [("carry", "read_file", 9000, 0.72), ("result", "read_file", 800, 0.08), ("system", None, 10, 0.2)]
+    facts = {"read_file": {"mean_times_sent": 14.2}}
+    made = evidence(rows, facts, results=[("read_file", 0.8, 0.72)])
+    found = only(findings.findings(made))
+    assert found.sentence() == (
+        "read_file: its results, 2.00k tokens each, are 80 % of the bill; 90 % of that is for sending them again, in "
+        "14.2 requests each."
     )
-    assert found.sentence() == "read_file: 92 % of its cost is carry, sent 14 times on average."
-    assert (found.cost_usd, found.query) == (pytest.approx(0.92), {"tool": "read_file"})
+    assert (found.cost_usd, found.saves_usd, found.query) == (0.8, pytest.approx(0.4), {"tool": "read_file"})
+    assert findings.of_tool(made, "read_file") == [found]
+    short = {"read_file": {"mean_result_tokens": 30.0}}
+    assert findings.findings(evidence(rows, short, results=[("read_file", 0.8, 0.72)])) == []
+    assert findings.findings(evidence(rows, facts, results=[("read_file", 0.05, 0.0)])) == []
 
 
 def test_tools_offered_and_never_called_are_counted_with_what_they_cost() -> None:
@@ -68,14 +76,31 @@ def test_tools_offered_and_never_called_are_counted_with_what_they_cost() -> Non
     rows = [("definition", tool, 1000, 0.1) for tool in ("used", "idle", "lazy")] + [("system", None, 1000, 0.7)]
     found = only(findings.findings(evidence(rows, {"used": {}})))
     assert found.sentence().startswith("2 tools were offered and never called: their definitions took 2.00k tokens")
-    assert found.cost_usd == pytest.approx(0.2)
+    assert (found.cost_usd, found.saves_usd) == (pytest.approx(0.2), pytest.approx(0.2))
+    alone = only(findings.of_tool(evidence(rows, {"used": {}}), "idle"))
+    assert (alone.subject, alone.saves_usd) == ("idle", pytest.approx(0.1))
+    assert findings.of_tool(evidence(rows, {"used": {}}), "used") == []
 
 
-def test_uncached_sessions_are_said_with_their_input_cost() -> None:
-    """Their share of the sessions that could have been cached, and the dollars."""
-    uncached = {"sessions": 9, "uncached_sessions": 4, "uncached_cost_usd": 0.6}
-    found = only(findings.findings(evidence([("system", None, 10, 1.0)], uncached=uncached)))
-    assert found.sentence().startswith("4 of 9 sessions resend the whole prompt")
+@pytest.mark.parametrize(("saved", "is_said"), [(0.3, True), (None, True), (0.01, False), (0.0, False)])
+def test_uncached_sessions_are_said_where_caching_saves(saved: float | None, is_said: bool) -> None:
+    """Their share of the sessions that could have been cached, and the dollars; not prompts too short to be cached."""
+    uncached = {"sessions": 9, "uncached_sessions": 4, "uncached_cost_usd": 0.6, "saved_usd": saved}
+    found = findings.findings(evidence([("system", None, 10, 1.0)], uncached=uncached))
+    assert [(each.cost_usd, each.saves_usd) for each in found] == ([(0.6, saved)] if is_said else [])
+    for each in found:
+        assert each.sentence().startswith("4 of 9 sessions with several requests resend the whole prompt")
+
+
+@pytest.mark.parametrize(("longer", "saved"), [(0.2, 0.2), (0.01, None), (None, None)])
+def test_the_longer_cache_is_advised_where_it_pays(longer: float | None, saved: float | None) -> None:
+    """It costs more to write: what pauses re-billed is not what it saves."""
+    breaks = lost(("expiry", None, 4, 90_000, 0.5))
+    found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks, longer=longer)))
+    assert (found.cost_usd, found.saves_usd) == (0.5, saved)
+    assert found.action.startswith(
+        "Write to the 1-hour cache in 3 such sessions." if saved else "The 1-hour cache would"
+    )
 
 
 def lost(*rows: tuple[str, str | None, int, int, float | None]) -> pd.DataFrame:
@@ -89,7 +114,8 @@ def test_a_changed_definition_is_said_with_its_tool_and_what_it_cost() -> None:
     breaks = lost(("definitions", "search", 14, 412_000, 0.5))
     found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks)))
     assert found.sentence() == "Changing the definition of search re-billed 412k cached tokens in 14 requests."
-    assert (found.cost_usd, found.page, found.query) == (0.5, "session", {"session": "s-7"})
+    assert (found.cost_usd, found.saves_usd, found.page) == (0.5, 0.5, "session")
+    assert found.query == {"session": "s-7"}
 
 
 @pytest.mark.parametrize("cause", [*CAUSES, "one of a later version"])
@@ -118,11 +144,12 @@ def test_lost_caches_that_cost_little_are_no_finding() -> None:
 @pytest.mark.parametrize(("calls", "errors", "is_said"), [(50, 9, True), (50, 4, False), (4, 2, False)])
 def test_a_tool_that_fails_often_is_named(calls: int, errors: int, is_said: bool) -> None:
     """At least three failures and a tenth of the calls; two of four are chance."""
-    facts = {"calls": calls, "errors": errors, "main_error_type": "TimeoutError"}
+    facts = {"calls": calls, "errors": errors, "main_error_type": "TimeoutError", "failed_cost_usd": 0.25}
     found = findings.findings(evidence([("system", None, 10, 1.0)], {"fetch": facts}))
     assert [finding.sentence() for finding in found] == (
         ["fetch fails 18 % of its calls (9 of 50, mostly TimeoutError)."] if is_said else []
     )
+    assert [finding.saves_usd for finding in found] == ([0.25] if is_said else [])
 
 
 def test_compression_that_costs_more_than_it_saves_is_said() -> None:
@@ -138,11 +165,13 @@ def test_context_that_nobody_owns_is_said() -> None:
     assert found.sentence().startswith("90 % of the context has no owner")
 
 
-def test_the_most_expensive_finding_comes_first() -> None:
-    """Findings without a figure come last."""
-    rows = [("carry", "a", 10, 0.3), ("carry", "b", 10, 0.6), ("system", None, 10, 0.1)]
-    found = findings.findings(evidence(rows, {"a": {}, "b": {}, "c": {"errors": 5}}))
-    assert [finding.subject for finding in found] == ["b", "a", "c"]
+def test_what_saves_most_comes_first() -> None:
+    """Findings without a figure come last; three of a kind are enough."""
+    results = [("a", 0.3, 0.1), ("b", 0.6, 0.1), ("d", 0.2, 0.1), ("e", 0.1, 0.1)]
+    rows = [("result", tool, 10, cost) for tool, cost, _ in results]
+    tools: dict[str, dict[str, Any]] = {**{tool: {} for tool, *_ in results}, "c": {"errors": 5}}
+    found = findings.findings(evidence(rows, tools, results=sorted(results, key=lambda row: -row[1])))
+    assert [finding.subject for finding in found] == ["b", "a", "d", "c"]
 
 
 def test_nothing_stands_out_in_an_empty_or_unpriced_selection() -> None:

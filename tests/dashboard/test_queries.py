@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -10,8 +11,9 @@ import pytest
 
 from toolspend_dashboard import queries
 from toolspend_dashboard.queries import Filters
-from toolspend_ingest import Store
+from toolspend_ingest import Store, ingest
 
+SAMPLES = Path(__file__).resolve().parents[2] / "sample_traces"
 OTHERS: dict[str, Any] = {"bucket_s": 86_400, "max_rows": 1_000, "tool": "read_file"}
 
 
@@ -126,6 +128,68 @@ def test_uncached_sessions_are_those_that_never_read_the_cache(cursor: duckdb.Du
     row = ask(cursor, "uncached").iloc[0]
     assert (row["sessions"], row["uncached_sessions"]) == (24, 5)
     assert row["uncached_tokens"] == value(cursor, "select sum(tokens) from context_ledger where rate = 'input'")
+
+
+def test_what_caching_saves_is_what_it_saved_in_truth(tmp_path: Path) -> None:
+    """The same conversations run once without the cache and once with it: the estimate for the one meets the other."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        ingest(store, [SAMPLES / "support_cached.jsonl", SAMPLES / "support_uncached.jsonl"])
+        cursor = store.cursor()
+        bills = dict(cursor.execute("select service, sum(cost_usd) from llm_requests group by service").fetchall())
+        row = ask(cursor, "uncached", Filters(service="support-bot-legacy")).iloc[0]
+    saved = float(bills["support-bot-legacy"] - bills["support-bot"])
+    assert row["saved_usd"] == pytest.approx(saved, rel=0.1)
+
+
+def test_the_longer_cache_is_weighed_against_what_it_costs_to_write(empty_store: Store) -> None:
+    """A loss of 100,000 tokens for $0.345 against 60 % more for the other 100,000 that were written: $0.225."""
+    requests = """insert into llm_requests by name select ? as request_id, 't' as trace_id, 's' as session_id,
+        timestamp '2026-11-01' as started_at, 'ok' as status, 'anthropic/claude-sonnet-4-5' as price_model,
+        100000 as cache_write_5m_tokens, true as is_priced, true as is_usage_known"""
+    breaks = """insert into cache_breaks by name select 'b' as request_id, 't' as trace_id, 's' as session_id,
+        timestamp '2026-11-01' as started_at, 'a' as base_request_id, 'expiry' as cause, ? as gap_ms,
+        100000 as lost_tokens, 0.345 as cost_usd"""
+    found = []
+    for gap_ms in (600_000, 5_000_000):
+        with empty_store.cursor() as cursor:
+            cursor.execute("begin")
+            cursor.executemany(requests, [["a"], ["b"]])
+            cursor.execute(breaks, [gap_ms])
+            found.append(ask(cursor, "expired").iloc[0])
+            cursor.execute("rollback")
+    within, beyond = found
+    assert (within["sessions"], within["saved_usd"]) == (1, pytest.approx(0.345 - 0.225))
+    assert beyond["sessions"] == 0
+
+
+def test_compressions_are_of_the_services_and_models_that_are_asked_for(empty_store: Store) -> None:
+    """They say neither, but their sessions do."""
+    request = """insert into llm_requests by name select ? as request_id, 't' as trace_id, ? as session_id,
+        ? as service, ? as model, timestamp '2026-11-01' as started_at, 'ok' as status, true as is_priced,
+        true as is_usage_known"""
+    compression = """insert into compressions by name select ? as span_id, 't' as trace_id, ? as session_id,
+        ? as tool, timestamp '2026-11-01' as started_at, -0.1 as saved_usd"""
+    with empty_store.cursor() as cursor:
+        cursor.execute("begin")
+        for name in ("a", "b"):
+            cursor.execute(request, [name, name, f"service-{name}", f"model-{name}"])
+            cursor.execute(compression, [name, name, f"tool-{name}"])
+        selections = (Filters(), Filters(service="service-a"), Filters(model="model-b"), Filters(service="nobody"))
+        found = [ask(cursor, "compressions", each)["tool"].tolist() for each in selections]
+        cursor.execute("rollback")
+    assert found == [["tool-a", "tool-b"], ["tool-a"], ["tool-b"], []]
+
+
+def test_calls_of_other_times_are_not_counted(cursor: duckdb.DuckDBPyConnection) -> None:
+    """What a row says of calls is of the selection that the rest of the row is of."""
+    half = value(cursor, "select median(started_at) from tool_calls where session_id = 'research-4704'")
+    filters = Filters(since=half, session="research-4704")
+    (row,) = ask(cursor, "sessions", filters).to_dict("records")
+    calls = "select count(*) from tool_calls where session_id = 'research-4704' and started_at >= ?"
+    assert row["calls"] == value(cursor, calls, half) < value(cursor, calls, datetime(2000, 1, 1))
+    tool = value(cursor, "select min(tool) from tool_calls where session_id = 'research-4704'")
+    of_tool = ask(cursor, "sessions_of_tool", filters, tool=tool)["calls"].sum()
+    assert of_tool == value(cursor, f"{calls} and tool = ?", half, tool)
 
 
 def test_lost_caches_are_summed_by_cause_and_by_the_tool_that_changed(empty_store: Store) -> None:

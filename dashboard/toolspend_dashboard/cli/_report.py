@@ -23,14 +23,7 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
     ledger = queries.run(cursor, "ledger", **bound)
     tools = queries.run(cursor, "tools", **bound)
     bases = queries.run(cursor, "bases", **bound)
-    evidence = findings.Evidence(
-        ledger,
-        tools,
-        totals,
-        queries.run(cursor, "uncached", **bound).iloc[0],
-        queries.run(cursor, "compressions", **bound),
-        queries.run(cursor, "cache_breaks", **bound),
-    )
+    evidence = findings.evidence(ledger, tools, totals, lambda name: queries.run(cursor, name, **bound))
     return {
         "headline": findings.headline(ledger, tools),
         "totals": _totals(totals),
@@ -44,6 +37,7 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
                 "action": found.action,
                 "subject": found.subject,
                 "cost_usd": number(found.cost_usd),
+                "saves_usd": number(found.saves_usd),
             }
             for found in findings.findings(evidence)
         ],

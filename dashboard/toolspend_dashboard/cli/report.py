@@ -111,7 +111,8 @@ def _print(content: dict[str, Any], top: int) -> None:
         console.print(Text("What to do", style="bold"))
         for found in content["findings"]:
             sentence = visible(formats.shortened(found["finding"], LONGEST_SENTENCE))
-            console.print(Text(f"- {sentence} {found['action']}"))
+            saves = f"Saves {formats.usd(found['saves_usd'])}. " if found["saves_usd"] is not None else ""
+            console.print(Text(f"- {saves}{sentence} {found['action']}"))
 
 
 def _totals(totals: dict[str, Any]) -> Iterable[str]:

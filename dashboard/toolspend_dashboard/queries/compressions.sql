@@ -12,5 +12,16 @@ where
     and (cast($since as timestamp) is null or started_at >= cast($since as timestamp))
     and (cast($until as timestamp) is null or started_at < cast($until as timestamp))
     and (cast($session as varchar) is null or session_id = cast($session as varchar))
+    -- A compression says neither: it counts with the sessions that have requests of that service and model.
+    and (
+        (cast($service as varchar) is null and cast($model as varchar) is null)
+        or session_id in (
+            select session_id
+            from llm_requests
+            where
+                (cast($service as varchar) is null or service = cast($service as varchar))
+                and (cast($model as varchar) is null or model = cast($model as varchar))
+        )
+    )
 group by tool
 order by tool

@@ -9,17 +9,26 @@ with bill as (
     where
         tool = cast($tool as varchar)
         and (cast($since as timestamp) is null or started_at >= cast($since as timestamp))
-    and (cast($until as timestamp) is null or started_at < cast($until as timestamp))
-    and (cast($service as varchar) is null or service = cast($service as varchar))
-    and (cast($model as varchar) is null or model = cast($model as varchar))
-    and (cast($session as varchar) is null or session_id = cast($session as varchar))
+        and (cast($until as timestamp) is null or started_at < cast($until as timestamp))
+        and (cast($service as varchar) is null or service = cast($service as varchar))
+        and (cast($model as varchar) is null or model = cast($model as varchar))
+        and (cast($session as varchar) is null or session_id = cast($session as varchar))
     group by session_id
 ),
 
 calls as (
     select session_id, count(*) as calls, count(*) filter (where status = 'error') as errors
     from tool_calls
-    where tool = cast($tool as varchar)
+    where
+        tool = cast($tool as varchar)
+        and (cast($since as timestamp) is null or started_at >= cast($since as timestamp))
+        and (cast($until as timestamp) is null or started_at < cast($until as timestamp))
+        and (cast($service as varchar) is null or service = cast($service as varchar))
+        and (cast($session as varchar) is null or session_id = cast($session as varchar))
+        and (
+            cast($model as varchar) is null
+            or request_id in (select request_id from llm_requests where model = cast($model as varchar))
+        )
     group by session_id
 )
 

@@ -5,6 +5,7 @@ select
     count(*) as calls,
     count(*) filter (where status = 'error') as errors,
     mode(error_type order by error_type) filter (where status = 'error') as main_error_type,
+    sum(cost_usd) filter (where status = 'error') as failed_cost_usd,
     percentile_cont(0.5) within group (order by duration_ms) filter (where status <> 'error') as p50_ms,
     percentile_cont(0.95) within group (order by duration_ms) filter (where status <> 'error') as p95_ms,
     avg(times_sent) as mean_times_sent,

@@ -9,7 +9,7 @@ from toolspend_dashboard import charts, components, data, findings, formats, sel
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import markdown
 
-MAX_FINDINGS = 6
+MAX_FINDINGS = 7
 MAX_SESSIONS = 10
 
 components.stop_without_data()
@@ -119,13 +119,7 @@ def over_time_and_actions() -> None:
         figure = charts.timeline(ledger, palette, by="tool" if by == "tool" else "part", bucket_s=bucket_s)
         components.chart(figure, key="timeline", alt="Spend and context tokens over time", height="stretch")
     with right, st.container(border=True, height="stretch"):
-        section("What to do")
-        evidence = findings.Evidence(ledger, tools, totals, uncached, compressions, breaks)
-        found = findings.findings(evidence)
-        for index, item in enumerate(found[:MAX_FINDINGS]):
-            components.finding(item, key=f"finding_{index}")
-        if not found:
-            st.markdown(":gray[Nothing stands out in this selection.]")
+        components.what_to_do(findings.findings(evidence)[:MAX_FINDINGS])
 
 
 def paretos() -> None:
@@ -209,9 +203,8 @@ if sentence:
 tiles()
 components.coverage(totals, bases)
 # Asked once the figures above are on their way.
-uncached = data.ask("uncached", filters).iloc[0]
-compressions = data.ask("compressions", filters)
-breaks = data.ask("cache_breaks", filters)
+evidence = findings.evidence(ledger, tools, totals, lambda name: data.ask(name, filters))
+breaks = evidence.cache_breaks
 if int(totals["requests"]):
     over_time_and_actions()
     paretos()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import causes, charts, charts_turns, components, data, formats, selection
+from toolspend_dashboard import causes, charts, charts_turns, components, data, findings, formats, selection
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, markdown
 from toolspend_dashboard.queries import Filters, records
@@ -13,6 +13,8 @@ from toolspend_dashboard.waterfall import waterfall
 
 MAX_SESSIONS = 8
 MAX_CALLS = 15
+# One bucket of time for all of a session.
+WHOLE_S = 1_000 * 366 * 86_400
 
 components.stop_without_data()
 filters = selection.current()
@@ -95,6 +97,19 @@ def by_turn(ledger: pd.DataFrame, requests: pd.DataFrame, breaks: pd.DataFrame) 
             components.chart(
                 charts_turns.cost_by_turn(ledger, palette, turns, breaks=marks), key="cost_by_turn", alt="Cost by rate"
             )
+
+
+def what_to_do(session_id: str) -> None:
+    """What would have made the session cheaper."""
+    of_session = Filters(session=session_id)
+    evidence = findings.evidence(
+        data.ask("ledger", of_session, bucket_s=WHOLE_S),
+        data.ask("tools", of_session),
+        data.ask("totals", of_session).iloc[0],
+        lambda name: data.ask(name, of_session),
+    )
+    with st.container(border=True):
+        components.what_to_do([each for each in findings.findings(evidence) if each.page != "sql"], is_linked=False)
 
 
 def lost_caches(breaks: pd.DataFrame, requests: pd.DataFrame) -> None:
@@ -236,6 +251,7 @@ if summary.empty:
 else:
     facts(summary.iloc[0], requests, calls)
     by_turn(ledger, requests, breaks)
+    what_to_do(session_id)
     lost_caches(breaks, requests)
 in_time(requests, calls)
 bill(ledger, calls)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from toolspend_dashboard import charts, components, data, formats, selection, versions
+from toolspend_dashboard import charts, components, data, findings, formats, selection, versions
 from toolspend_dashboard.components import section
 from toolspend_dashboard.formats import code, markdown
 from toolspend_dashboard.theme import PART_LABELS
@@ -136,6 +136,9 @@ def one_tool(tool: str, tools: pd.DataFrame) -> None:
             key="tool_anatomy",
             alt="Cost of the tool by part",
         )
+        totals = data.ask("totals", filters).iloc[0]
+        evidence = findings.evidence(ledger, activity, totals, lambda name: data.ask(name, filters))
+        components.what_to_do(findings.of_tool(evidence, tool), is_linked=False)
     with right, st.container(border=True, height="stretch"):
         section("Over time")
         components.chart(
