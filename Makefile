@@ -6,6 +6,8 @@ OLD := .venv-old-sdk
 PEERS := .venv-peers
 PEER_SPANS ?= 20000
 LOWEST := .venv-lowest
+NEWEST := .venv-newest
+NEWEST_PYTHON ?= python3.13
 SPANS := 1000000
 STAMP := $(VENV)/.installed
 # A file's tests stay together: what they share is made once.
@@ -14,7 +16,7 @@ PARALLEL := -n auto --dist loadfile --max-worker-restart 2
 FUZZED := protobuf document lines file logs metrics body
 FUZZ_SECONDS ?= 3600
 
-.PHONY: demo test lint check test-old-sdk test-lowest accuracy bound bench bench-receive bench-peers soak fuzz samples selection compression clean
+.PHONY: demo test lint check test-old-sdk test-lowest test-newest accuracy bound bench bench-receive bench-peers soak fuzz samples selection compression clean
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -50,6 +52,9 @@ test-lowest: ## every test with the lowest versions that pyproject.toml admits
 	$(LOWEST)/bin/python tests/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint $(LOWEST)/constraints.txt --editable '.[all]' --group dev
 	$(LOWEST)/bin/python -m pytest $(PARALLEL)
+
+test-newest: ## every test with the newest Python that pyproject.toml declares
+	$(MAKE) test VENV=$(NEWEST) PYTHON=$(NEWEST_PYTHON)
 
 accuracy: $(STAMP) ## the table of the README: the bill by tool beside the truth, for simulated sessions
 	$(BIN)/python tests/accuracy/run.py
@@ -87,4 +92,4 @@ samples: $(STAMP) ## makes the sample traces anew
 	$(BIN)/python sample_traces/generate.py
 
 clean:
-	rm -rf $(VENV) $(OLD) $(LOWEST) $(PEERS)
+	rm -rf $(VENV) $(OLD) $(LOWEST) $(NEWEST) $(PEERS)
