@@ -15,6 +15,8 @@ import synthetic_store
 from agent_trace import agent_spans
 from otlp_requests import Made, protobuf
 from toolspend_dashboard import formats, state
+from toolspend_dashboard.cli._report import gather
+from toolspend_dashboard.queries import Filters
 from toolspend_ingest import Store
 from toolspend_ingest.decode import decode
 from toolspend_ingest.signals import decode_logs
@@ -338,6 +340,17 @@ def test_what_a_span_takes_is_unknown_while_it_is_in_the_log(page: Page, tmp_pat
     noted = [next(tile.delta for tile in app.metric if tile.label == "On disk") for app in (before, after)]
     assert noted[0] == "not known a span yet"
     assert noted[1].endswith(" bytes a span") and not noted[1].startswith("0 ")
+
+
+def test_pages_and_report_mean_the_same_by_priced(page: Page, sample_store: Store) -> None:
+    """The share of all requests, also of those whose usage is unknown."""
+    with sample_store.cursor() as cursor:
+        content = gather(cursor, Filters())["coverage"]
+    assert content["usage_known"] < content["requests"]
+    priced = f"{formats.percent(content['priced'] / content['requests'])}"
+    overview, health = healthy(page(sample_store, "overview")), healthy(page(sample_store, "health"))
+    assert f":small[**{priced}** priced]" in [bar.proto.text for bar in overview.get("progress")]
+    assert f"{priced} priced" in next(tile.delta for tile in health.metric if tile.label == "Bill known")
 
 
 def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> None:

@@ -180,6 +180,17 @@ def test_compressions_are_of_the_services_and_models_that_are_asked_for(empty_st
     assert found == [["tool-a", "tool-b"], ["tool-a"], ["tool-b"], []]
 
 
+def test_a_session_lasts_as_its_public_relation_says(cursor: duckdb.DuckDBPyConnection) -> None:
+    """A call that runs on after the last answer counts in both."""
+    cursor.execute("begin")
+    cursor.execute("update seen_calls set duration_ms = 3600000 where session_id = 'coding-4700'")
+    sessions = ask(cursor, "sessions").set_index("session_id")
+    public = cursor.execute("select session_id, started_at, ended_at from sessions").fetchall()
+    cursor.execute("rollback")
+    told = sessions[["started_at", "ended_at"]].apply(tuple, axis=1).to_dict()
+    assert {session: told[session] for session, *_ in public} == {session: (at, end) for session, at, end in public}
+
+
 def test_calls_of_other_times_are_not_counted(cursor: duckdb.DuckDBPyConnection) -> None:
     """What a row says of calls is of the selection that the rest of the row is of."""
     half = value(cursor, "select median(started_at) from tool_calls where session_id = 'research-4704'")

@@ -28,6 +28,8 @@ calls as (
     select
         session_id,
         count(*) as calls,
+        min(started_at) as started_at,
+        max(started_at + to_microseconds(cast(coalesce(duration_ms, 0) * 1000 as bigint))) as ended_at,
         count(*) filter (where status = 'error') as failed_calls
     from tool_calls
     where
@@ -43,7 +45,11 @@ calls as (
 )
 
 select
-    requests.*,
+    requests.* replace (
+        -- What is unknown is passed over.
+        least(requests.started_at, calls.started_at) as started_at,
+        greatest(requests.ended_at, calls.ended_at) as ended_at
+    ),
     coalesce(calls.calls, 0) as calls,
     coalesce(calls.failed_calls, 0) + requests.failed_requests as errors,
     cast(requests.cache_read_tokens as double) / nullif(requests.input_tokens, 0) as cached_share

@@ -62,7 +62,7 @@ def _coverage() -> tuple[str, str]:
     tokens = float(bases["tokens"].sum())
     unattributed = float(bases.loc[bases["basis"] == "unattributed", "tokens"].sum())
     priced = known - int(totals["unpriced_requests"])
-    shares = [f"{formats.percent(priced / known)} priced"] if known else []
+    shares = [f"{formats.percent(priced / requests)} priced"] if known else []
     shares += [f"{formats.percent(1 - unattributed / tokens)} attributed"] if tokens else []
     return formats.percent(known / requests), ", ".join(shares) or "no usage known"
 

@@ -89,7 +89,7 @@ def tiles() -> None:
         unattributed = float(bases.loc[bases["basis"] == "unattributed", "tokens"].sum())
         for share, label in (
             (_share(known, requests), "usage known"),
-            (_share(priced, known), "priced"),
+            (_share(priced, requests), "priced"),
             (_share(float(bases["tokens"].sum()) - unattributed, float(bases["tokens"].sum())), "attributed"),
         ):
             st.progress(share or 0.0, f":small[**{formats.percent(share)}** {label}]")
