@@ -73,7 +73,7 @@ def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
     unknown = requests - int(totals["known_requests"]) - unclear
     lines = []
     if unpriced:
-        models = markdown(str(totals["unpriced_models"]))
+        models = markdown(formats.listed(str(totals["unpriced_models"]).split(", ")))
         verb, what = ("has", "it costs") if unpriced == 1 else ("have", "they cost")
         priceless = f"{formats.plural(unpriced, 'request')} on {models} {verb} **no price**"
         lines.append(f"{priceless}: what {what} is unknown and in no figure here.")
@@ -126,13 +126,13 @@ def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
     """Sessions, the most expensive first; a click on a row opens the session."""
     shown = pd.DataFrame(
         {
-            "Session": sessions["session_id"],
+            "Session": sessions["session_id"].map(formats.name),
             "Cost": sessions["cost_usd"],
             "Requests": sessions["requests"],
             "Calls": sessions["calls"],
             "Errors": sessions["errors"],
             "Context": sessions["input_tokens"],
-            "Cached": sessions["cached_share"],
+            "Cached": sessions["cached_share"] * 100,
             "Started": sessions["started_at"],
         }
     )
@@ -149,8 +149,9 @@ def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
             "Cost": cost_column(shown["Cost"]),
             **{name: st.column_config.NumberColumn(width=70) for name in ("Requests", "Calls", "Errors")},
             "Context": st.column_config.NumberColumn(format="compact", width=70, help="Prompt tokens"),
+            # Streamlit's own "percent" cuts digits off.
             "Cached": st.column_config.NumberColumn(
-                format="percent", step=0.01, width=70, help="Share of the context read from the cache"
+                format="%.0f %%", width=70, help="Share of the context read from the cache"
             ),
             "Started": st.column_config.DatetimeColumn(format="D MMM HH:mm", width=105, help="UTC"),
         },
@@ -163,7 +164,7 @@ def calls_table(tools: pd.DataFrame, *, key: str) -> None:
     st.dataframe(
         pd.DataFrame(
             {
-                "Tool": tools["tool"],
+                "Tool": tools["tool"].map(formats.name),
                 "Calls": tools["calls"],
                 "Failed": tools["errors"],
                 "p50": tools["p50_ms"].map(formats.duration),
@@ -186,7 +187,7 @@ def sessions_of_calls_table(sessions: pd.DataFrame, *, key: str) -> None:
     event = st.dataframe(
         pd.DataFrame(
             {
-                "Session": sessions["session_id"],
+                "Session": sessions["session_id"].map(formats.name),
                 "Calls": sessions["calls"],
                 "Failed": sessions["errors"],
                 "Tools": sessions["tools"],
@@ -258,7 +259,7 @@ def sessions_of_tool_table(sessions: pd.DataFrame) -> None:
     """Sessions by what one tool cost in them; a click on a row opens the session."""
     shown = pd.DataFrame(
         {
-            "Session": sessions["session_id"],
+            "Session": sessions["session_id"].map(formats.name),
             "Cost": sessions["cost_usd"],
             "Context": sessions["context_tokens"],
             "Calls": sessions["calls"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,8 +13,14 @@ from typing import Any
 UNKNOWN = "unknown"
 NOTHING = "\N{EN DASH}"
 """Stands where there is nothing to know, as for the time of a tool that was never called."""
+BLANK = "(blank)"
+"""Stands for a name of blanks, or of nothing."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters (with the C1 ones, which some terminals obey), those that change the direction of text, and bytes
+of paths that are not UTF-8."""
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -125,9 +132,29 @@ def plural(amount: float, noun: str) -> str:
     return f"{count(amount)} {noun if amount == 1 else noun + 's'}"
 
 
+def visible(text: str) -> str:
+    """The text with every character that a terminal would act on, or that turns text around, written as an escape."""
+    return UNSAFE.sub(lambda match: _NAMED.get(match[0], _escape(match[0])), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def seen(text: str) -> str:
+    """The name, or a word where there is nothing to be seen of it."""
+    return text if text.strip() else BLANK
+
+
+def name(text: str) -> str:
+    """A name on one line as it can be seen and read, whatever characters it has."""
+    return visible(" ".join(seen(text).split()))
+
+
 def markdown(text: str) -> str:
     """The text as Markdown that renders as the text itself: every mark of punctuation is escaped."""
-    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
+    return _PUNCTUATION.sub(r"\\\1", visible(" ".join(text.split())))
 
 
 def told(text: str) -> str:
@@ -142,7 +169,7 @@ def told(text: str) -> str:
 
 def code(text: str) -> str:
     """A name as a Markdown code span, whatever characters it has."""
-    flat = " ".join(text.split()) or " "
+    flat = name(text)
     longest = max((len(run) for run in re.findall(r"`+", flat)), default=0)
     fence = "`" * (longest + 1)
     return f"{fence} {flat} {fence}" if longest else f"{fence}{flat}{fence}"
@@ -156,7 +183,13 @@ def shortened(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[-(limit - 1 - head) :]}"
 
 
+def listed(names: Sequence[str], most: int = 5, limit: int = 60) -> str:
+    """Names in a sentence: the first of many, long ones cut in their middle."""
+    shown = ", ".join(shortened(seen(each), limit) for each in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
 def figure_text(text: str, limit: int = 0) -> str:
     """A name as chart text: charts read a little HTML, so it is escaped; beyond `limit` it is cut in its middle."""
-    flat = " ".join(text.split())
+    flat = name(text)
     return html.escape(shortened(flat, limit) if limit else flat, quote=False)

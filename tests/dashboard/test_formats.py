@@ -53,13 +53,24 @@ def test_durations_have_a_unit_that_fits(milliseconds: float | None, text: str) 
 def test_a_name_cannot_leave_its_code_span() -> None:
     """The fence is longer than any run of backticks in the name, and line ends become spaces."""
     assert formats.code("read_file") == "`read_file`"
+    assert formats.code("a\u202eb") == "`a\\u202eb`"
+    assert [formats.code(blank) for blank in ("", " \n")] == ["`(blank)`"] * 2
     assert formats.code("a```b\n\n# c") == "```` a```b # c ````"
 
 
 def test_markdown_and_html_in_a_name_are_text() -> None:
     """Every mark of punctuation is escaped for Markdown, and angle brackets for charts."""
     assert formats.markdown("**b** $x$ [l](u)") == r"\*\*b\*\* \$x\$ \[l\]\(u\)"
+    assert [formats.figure_text(odd) for odd in ("", "\u202dx")] == ["(blank)", "\\u202dx"]
+    assert formats.markdown("a\u2066_b") == "a\\\\u2066\\_b"
     assert formats.figure_text("<b>x</b> & y") == "&lt;b&gt;x&lt;/b&gt; &amp; y"
+
+
+def test_a_sentence_lists_some_names_and_counts_the_others() -> None:
+    """A hundred models without a price, or one with a name of 200 characters, leave the sentence readable."""
+    assert formats.listed(["a", "b"]) == "a, b"
+    assert formats.listed([f"m{n}" for n in range(9)], 3) == "m0, m1, m2 and 6 more"
+    assert len(formats.listed(["m" * 200])) == 60
 
 
 def test_a_long_name_keeps_its_start_and_its_end() -> None:

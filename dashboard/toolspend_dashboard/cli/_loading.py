@@ -9,11 +9,10 @@ from typing import Any
 
 import typer
 
+from toolspend_dashboard.formats import visible
 from toolspend_ingest import Store, Summary, ingest, retention
 from toolspend_ingest.ingest import Progress, SourceSummary
 from toolspend_ingest.retention import Keep, Pruned
-
-from .output import visible
 
 
 def load(store: Store, paths: Sequence[Path] | None, *, show_progress: bool) -> Summary:

@@ -8,7 +8,7 @@ import duckdb
 import pandas as pd
 
 from toolspend_dashboard import findings, health, queries
-from toolspend_dashboard.formats import number
+from toolspend_dashboard.formats import number, seen
 from toolspend_dashboard.queries import Filters
 
 PARTS = ("definition", "call", "result", "carry", "compression", "fee")
@@ -33,7 +33,7 @@ def gather(cursor: duckdb.DuckDBPyConnection, filters: Filters) -> dict[str, Any
         "others": _others(ledger),
         "findings": [
             {
-                "finding": found.sentence(),
+                "finding": found.sentence(seen),
                 "action": found.action,
                 "subject": found.subject,
                 "cost_usd": number(found.cost_usd),

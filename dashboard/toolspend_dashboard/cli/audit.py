@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from toolspend_dashboard.formats import visible
+
 from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_to_read
-from .output import visible
 from .report import LONGEST_NAME, LONGEST_SENTENCE, since
 
 if TYPE_CHECKING:

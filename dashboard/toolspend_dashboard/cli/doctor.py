@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from toolspend._home import home, spool_dir
+from toolspend_dashboard.formats import visible
 
 from ._common import EXIT_REFUSED, Db, Verbose, one_line_errors, store_at
-from .output import visible
 
 if TYPE_CHECKING:
     from toolspend_ingest import Store

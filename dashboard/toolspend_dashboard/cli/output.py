@@ -11,24 +11,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from toolspend_dashboard.formats import UNSAFE, visible
 from toolspend_ingest.sandbox import Result
 
-# Control characters (with the C1 ones, which some terminals obey), those that change the direction of text, and bytes
-# of paths that are not UTF-8.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NUMERIC = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|UTINYINT|USMALLINT|UINTEGER)$")
 _DECIMAL = re.compile(r"DECIMAL\(\d+,\s*(\d+)\)$")
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-
-
-def visible(text: str) -> str:
-    """The text with every character that a terminal would act on written as an escape."""
-    return _UNSAFE.sub(lambda match: _NAMED.get(match[0], _escape(match[0])), text)
-
-
-def _escape(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def cell(value: Any, kind: str = "") -> str:
@@ -94,7 +81,7 @@ def _objects(result: Result) -> Iterable[str]:
     names = _unique(result.columns)
     for row in result.rows:
         text = json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
-        yield _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+        yield UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from toolspend_dashboard.formats import visible
+
 from ._common import Db, Verbose, one_line_errors, store_to_read
-from .output import visible
 
 NONE = "-"
 """What a table shows where a tool has no such figure."""
@@ -175,7 +176,7 @@ def _table(tools: list[dict[str, Any]], known: int) -> Any:
         grid.add_column(heading, justify="right", no_wrap=True)
     for entry in tools:
         grid.add_row(
-            Text(visible(formats.shortened(entry["tool"], LONGEST_NAME))),
+            Text(visible(formats.shortened(formats.seen(entry["tool"]), LONGEST_NAME))),
             f"{entry['calls']:,}",
             f"{entry['errors']:,}",
             formats.duration(entry["p50_ms"]) if entry["p50_ms"] is not None else NONE,

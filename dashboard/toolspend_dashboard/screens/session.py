@@ -202,7 +202,7 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
         st.dataframe(
             pd.DataFrame(
                 {
-                    "Tool": top["tool"],
+                    "Tool": top["tool"].map(formats.name),
                     "Cost": top["cost_usd"],
                     "Request": [number.get(str(request)) for request in top["request_id"]],
                     "Result": top["result_tokens"],

@@ -69,7 +69,7 @@ def table_of_tools(tools: pd.DataFrame) -> None:
         section("Tools", note)
     shown = pd.DataFrame(
         {
-            "Tool": tools["tool"],
+            "Tool": tools["tool"].map(formats.name),
             "Cost": tools["cost_usd"],
             "Share": tools["cost_share"] * 100,
             "Over time": tools["trend"],
