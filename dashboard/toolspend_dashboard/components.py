@@ -15,6 +15,7 @@ from toolspend_dashboard.formats import markdown
 from toolspend_dashboard.queries import records
 
 PAGES = {name: f"screens/{name}.py" for name in ("overview", "tools", "audit", "session", "sql")}
+LONGEST_NAME = 64
 _SEVERITIES: dict[Severity, str] = {"error": "red", "warning": "orange", "note": "gray"}
 
 
@@ -112,8 +113,9 @@ def what_to_do(found: list[findings.Finding], *, is_linked: bool = True) -> None
 def finding(found: findings.Finding, *, key: str, is_linked: bool) -> None:
     """One finding: what is so, what to do, its figure, and a link to where it can be seen."""
     before, subject, after = found.fact.partition(findings.SUBJECT)
+    subject_name = formats.shortened(found.subject or "", LONGEST_NAME)
     # The spaces beside the name stand apart: `markdown` takes them off.
-    named = f"{' ' * before.endswith(' ')}{formats.code(found.subject or '')}{' ' * after.startswith(' ')}"
+    named = f"{' ' * before.endswith(' ')}{formats.code(subject_name)}{' ' * after.startswith(' ')}"
     fact = f"{markdown(before)}{named if subject else ''}{markdown(after)}"
     amount = f"**Saves {markdown(formats.usd(found.saves_usd))}.** " if found.saves_usd is not None else ""
     with st.container(horizontal=True, wrap=False, vertical_alignment="top", gap="small", key=key):

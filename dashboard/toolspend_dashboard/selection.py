@@ -1,5 +1,7 @@
 """The filters above every page, kept in the URL: which time, service, model and session the pages speak of.
 
+So is what the Overview's chart is stacked by.
+
 Streamlit can bind a widget to the URL itself, but then refuses `st.switch_page`, which rows of tables need; so the
 URL is read before the widgets are drawn and written after.
 """
@@ -17,6 +19,8 @@ from toolspend_dashboard.queries import Filters
 ALL_TIME = "all"
 DATES = "dates"
 MAX_CHOICES = 500
+STACKED_BY = ("part", "tool")
+"""What the Overview's chart can be stacked by."""
 _LENGTHS = {
     "1h": ("Last hour", timedelta(hours=1)),
     "24h": ("Last 24 hours", timedelta(hours=24)),
@@ -32,7 +36,8 @@ def show(page: str) -> Filters:
     """Draw the filters of a page, by its title, and return what they are set to."""
     has_tool = page == "Tools"
     fields = (*_NAMES, "tool") if has_tool else _NAMES
-    _read_url(page, (*fields, "time", "dates"))
+    kept = (*fields, "time", "dates", *(["by"] if page == "Overview" else []))
+    _read_url(page, kept)
     choices = data.ask("filter_values", max_rows=MAX_CHOICES)
     with st.container(horizontal=True, gap="small", vertical_alignment="bottom", key="filters"):
         st.selectbox(
@@ -55,7 +60,7 @@ def show(page: str) -> Filters:
         if filters != Filters() or (has_tool and tool()):
             st.button("Reset filters", on_click=clear, type="tertiary")
     st.session_state[_CURRENT] = filters
-    _write_url((*fields, "time", "dates"))
+    _write_url(kept)
     return filters
 
 
@@ -73,7 +78,7 @@ def tool() -> str | None:
 
 def query(**more: str) -> dict[str, str]:
     """The filters as the URL has them, with `more`: for links that keep the selection."""
-    kept = {field: said for field, said in st.session_state.get(_WRITTEN, {}).items() if field != "tool"}
+    kept = {field: said for field, said in st.session_state.get(_WRITTEN, {}).items() if field not in ("tool", "by")}
     return {**kept, **more}
 
 
@@ -119,6 +124,8 @@ def _read_url(page: str, fields: tuple[str, ...]) -> None:
 def _set(field: str, said: str | None) -> None:
     if field == "time":
         st.session_state[field] = said if said in _LABELS else ALL_TIME
+    elif field == "by":
+        st.session_state[field] = said if said in STACKED_BY else STACKED_BY[0]
     elif field == "dates":
         days = []
         with contextlib.suppress(ValueError):
@@ -135,7 +142,7 @@ def _write_url(fields: tuple[str, ...]) -> None:
         value = st.session_state.get(field)
         if field == "dates":
             value = "..".join(day.isoformat() for day in value) if value and st.session_state["time"] == DATES else None
-        if value is None or (field, value) == ("time", ALL_TIME):
+        if value is None or (field, value) in (("time", ALL_TIME), ("by", STACKED_BY[0])):
             if field in st.query_params:
                 del st.query_params[field]
         else:

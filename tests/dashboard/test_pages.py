@@ -96,6 +96,16 @@ def test_the_overview_opens_with_who_drives_the_context(page: Page, sample_store
     assert f" of {tools} tools drive " in headline.replace("\\", "")
 
 
+def test_what_the_chart_is_stacked_by_is_in_the_url(page: Page, sample_store: Store) -> None:
+    """A link shows the same view; what it cannot be stacked by is passed over."""
+    assert page(sample_store).segmented_control(key="by").value == "part"
+    app = healthy(page(sample_store, by="tool"))
+    assert (app.segmented_control(key="by").value, app.query_params["by"]) == ("tool", "tool")
+    app.segmented_control(key="by").set_value("part").run()
+    assert "by" not in app.query_params
+    assert healthy(page(sample_store, by="<b>")).segmented_control(key="by").value == "part"
+
+
 def test_filters_in_the_url_select(page: Page, sample_store: Store) -> None:
     """A link with a service shows that service, and the filter stands where it can be taken away."""
     app = healthy(page(sample_store, service="research-agent"))

@@ -106,10 +106,10 @@ def over_time_and_actions() -> None:
     with left, st.container(border=True, height="stretch"):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("#### Over time")
+            st.session_state.setdefault("by", selection.STACKED_BY[0])
             by = st.segmented_control(
                 "Stacked by",
-                ["part", "tool"],
-                default="part",
+                selection.STACKED_BY,
                 required=True,
                 format_func=lambda key: f"By {key}",
                 key="by",
