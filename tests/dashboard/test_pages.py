@@ -96,6 +96,17 @@ def test_the_overview_opens_with_who_drives_the_context(page: Page, sample_store
     assert f" of {tools} tools drive " in headline.replace("\\", "")
 
 
+def test_a_tool_whose_runs_are_in_no_span_says_how_to_see_them(page: Page, tmp_path: Path) -> None:
+    """An agent with the one line alone tells of what the model asked for, not of how long it took."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        requests = [made for made in agent_spans() if made.name.startswith("chat")]
+        store.append(decode(protobuf(requests), "protobuf").spans, "test", "test", None)
+        assert "@toolspend.tool" in said(page(store, "tools", tool="fetch")).replace("\\", "")
+    with Store.open(tmp_path / "other.duckdb") as store:
+        store.append(decode(protobuf(agent_spans()), "protobuf").spans, "test", "test", None)
+        assert "@toolspend.tool" not in said(page(store, "tools", tool="fetch")).replace("\\", "")
+
+
 def test_what_the_chart_is_stacked_by_is_in_the_url(page: Page, sample_store: Store) -> None:
     """A link shows the same view; what it cannot be stacked by is passed over."""
     assert page(sample_store).segmented_control(key="by").value == "part"

@@ -199,7 +199,12 @@ def runs(calls: pd.DataFrame, row: pd.Series) -> None:
     left, middle, right = st.columns([3, 3, 2], gap="medium")
     with left, st.container(border=True, height="stretch"):
         timed = formats.plural(len(worked), "call")
-        section("Time", f"{timed} that did not fail and whose time is known.")
+        unseen = (
+            "Unknown: no span tells of the runs. Give instrument() the executor that runs the tool, or put "
+            "@toolspend.tool above the function."
+        )
+        note = f"{timed} that did not fail and whose time is known."
+        section("Time", markdown(unseen) if calls["duration_ms"].isna().all() else note)
         if len(worked):
             marks = {"p50": float(row["p50_ms"]), "p95": float(row["p95_ms"])}
             figure = charts.distribution({"Calls": worked["duration_ms"]}, palette, unit="duration", marks=marks)
