@@ -152,13 +152,12 @@ def _long_results(evidence: Evidence) -> list[Finding]:
         size, times = (formats.number(called[name][row.tool]) for name in ("mean_result_tokens", "mean_times_sent"))
         if size is None or size < _LONG_RESULT_TOKENS:
             continue
-        carried = formats.percent((formats.number(row.carry_cost_usd) or 0.0) / cost)
-        again = f"; {carried} of that is for sending them again, in {times:.1f} requests each" if times else ""
+        sent = f", each in {times:.1f} requests," if times else ""
         found.append(
             Finding(
-                f"{SUBJECT}: its results, {formats.count(round(size))} tokens each, are "
-                f"{formats.percent(cost / _bill(evidence))} of the bill{again}.",
-                "Half as long, they cost half: return fewer rows or fields, compress them, or clear them once used.",
+                f"{SUBJECT}: results of {formats.count(round(size))} tokens{sent} are "
+                f"{formats.percent(cost / _bill(evidence))} of the bill.",
+                "Half as long, they cost half: return less, compress them, or clear what was used.",
                 subject=str(row.tool),
                 cost_usd=cost,
                 saves_usd=cost * _SHORTER,
@@ -204,13 +203,11 @@ def _uncached(evidence: Evidence) -> list[Finding]:
     cost, saved = (formats.number(evidence.uncached[name]) for name in ("uncached_cost_usd", "saved_usd"))
     if not uncached or (saved is not None and saved < _NOTABLE * _bill(evidence)):
         return []
-    verb = "resends" if uncached == 1 else "resend"
+    verb = "reads" if uncached == 1 else "read"
     return [
         Finding(
-            f"{uncached} of {formats.plural(sessions, 'session')} with several requests {verb} the whole prompt at the "
-            "input rate: nothing is read from the cache.",
-            "Mark the end of each prompt with cache_control. Prompts from 4,096 tokens on are counted, 5 minutes apart "
-            "at most.",
+            f"{uncached} of {formats.plural(sessions, 'session')} with several requests {verb} nothing from the cache.",
+            "Set cache_control at the end of each prompt. Counted: prompts of 4,096 tokens and more, within 5 minutes.",
             cost_usd=cost,
             saves_usd=saved,
             page="session",
@@ -253,8 +250,7 @@ def _longer(evidence: Evidence) -> tuple[str, float | None]:
     if saved is not None and saved >= _NOTABLE * _bill(evidence):
         return f"Write to the 1-hour cache in {formats.plural(sessions, 'such session')}.", saved
     return (
-        "The 1-hour cache would have cost about as much to write: keep pauses under 5 minutes, or send a short request "
-        "meanwhile, which keeps the cache.",
+        "The 1-hour cache would have cost as much to write. Keep pauses under 5 minutes, or send a short request then.",
         None,
     )
 
@@ -269,7 +265,7 @@ def _errors(evidence: Evidence) -> list[Finding]:
             found.append(
                 Finding(
                     f"{SUBJECT} fails {formats.percent(row.share)} of its calls ({row.errors} of {row.calls}{kind}).",
-                    "Fix the cause or say it in the description. Each takes another turn too, which is not counted.",
+                    "Fix the cause or say it in the description; the turns that they take are not counted.",
                     subject=str(row.tool),
                     cost_usd=cost,
                     saves_usd=cost,

@@ -44,7 +44,7 @@ def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | N
         pd.DataFrame(more.get("compressions", []), columns=["tool", "saved_usd"]),
         more.get("breaks", lost()),
         pd.Series({"sessions": 3, "breaks": 4, "saved_usd": more.get("longer")}),
-        pd.DataFrame(more.get("results", []), columns=["tool", "cost_usd", "carry_cost_usd"]),
+        pd.DataFrame(more.get("results", []), columns=["tool", "cost_usd"]),
     )
 
 
@@ -58,17 +58,14 @@ def test_long_results_are_named_with_what_half_of_them_would_cost_less() -> None
     """How large they are, how often they are sent, their share of the bill; results are billed by their length."""
     rows = [("carry", "read_file", 9000, 0.72), ("result", "read_file", 800, 0.08), ("system", None, 10, 0.2)]
     facts = {"read_file": {"mean_times_sent": 14.2}}
-    made = evidence(rows, facts, results=[("read_file", 0.8, 0.72)])
+    made = evidence(rows, facts, results=[("read_file", 0.8)])
     found = only(findings.findings(made))
-    assert found.sentence() == (
-        "read_file: its results, 2.00k tokens each, are 80 % of the bill; 90 % of that is for sending them again, in "
-        "14.2 requests each."
-    )
+    assert found.sentence() == "read_file: results of 2.00k tokens, each in 14.2 requests, are 80 % of the bill."
     assert (found.cost_usd, found.saves_usd, found.query) == (0.8, pytest.approx(0.4), {"tool": "read_file"})
     assert findings.of_tool(made, "read_file") == [found]
     short = {"read_file": {"mean_result_tokens": 30.0}}
-    assert findings.findings(evidence(rows, short, results=[("read_file", 0.8, 0.72)])) == []
-    assert findings.findings(evidence(rows, facts, results=[("read_file", 0.05, 0.0)])) == []
+    assert findings.findings(evidence(rows, short, results=[("read_file", 0.8)])) == []
+    assert findings.findings(evidence(rows, facts, results=[("read_file", 0.05)])) == []
 
 
 def test_tools_offered_and_never_called_are_counted_with_what_they_cost() -> None:
@@ -89,7 +86,7 @@ def test_uncached_sessions_are_said_where_caching_saves(saved: float | None, is_
     found = findings.findings(evidence([("system", None, 10, 1.0)], uncached=uncached))
     assert [(each.cost_usd, each.saves_usd) for each in found] == ([(0.6, saved)] if is_said else [])
     for each in found:
-        assert each.sentence().startswith("4 of 9 sessions with several requests resend the whole prompt")
+        assert each.sentence().startswith("4 of 9 sessions with several requests read nothing from")
 
 
 @pytest.mark.parametrize(("longer", "saved"), [(0.2, 0.2), (0.01, None), (None, None)])
@@ -167,9 +164,9 @@ def test_context_that_nobody_owns_is_said() -> None:
 
 def test_what_saves_most_comes_first() -> None:
     """Findings without a figure come last; three of a kind are enough."""
-    results = [("a", 0.3, 0.1), ("b", 0.6, 0.1), ("d", 0.2, 0.1), ("e", 0.1, 0.1)]
-    rows = [("result", tool, 10, cost) for tool, cost, _ in results]
-    tools: dict[str, dict[str, Any]] = {**{tool: {} for tool, *_ in results}, "c": {"errors": 5}}
+    results = [("a", 0.3), ("b", 0.6), ("d", 0.2), ("e", 0.1)]
+    rows = [("result", tool, 10, cost) for tool, cost in results]
+    tools: dict[str, dict[str, Any]] = {**{tool: {} for tool, _ in results}, "c": {"errors": 5}}
     found = findings.findings(evidence(rows, tools, results=sorted(results, key=lambda row: -row[1])))
     assert [finding.subject for finding in found] == ["b", "a", "d", "c"]
 

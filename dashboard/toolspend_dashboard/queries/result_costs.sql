@@ -1,8 +1,7 @@
--- One row per tool with results in the prompts: what they cost in all, and what of that is for sending them again.
+-- One row per tool with results in the prompts: what they cost, first and sent again.
 select
     tool,
-    sum(cost_usd) as cost_usd,
-    coalesce(sum(cost_usd) filter (where not is_first_send), 0) as carry_cost_usd
+    sum(cost_usd) as cost_usd
 from context_ledger
 where
     kind = 'tool_result'

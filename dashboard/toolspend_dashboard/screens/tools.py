@@ -99,7 +99,7 @@ def table_of_tools(tools: pd.DataFrame) -> None:
         row_height=34,
         height="content" if len(shown) <= 24 else 860,
         column_config={
-            "Tool": st.column_config.TextColumn(width=200),
+            "Tool": st.column_config.TextColumn(pinned=True, width=170),
             # Bars, also where a cost is not known: "Mostly" says so then.
             "Cost": components.cost_column(shown["Cost"].fillna(0.0) if shown["Cost"].any() else shown["Cost"]),
             "Share": number(format="%.1f %%", help="Of everything that was billed"),
