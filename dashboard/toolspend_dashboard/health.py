@@ -10,6 +10,8 @@ from toolspend_dashboard import formats
 
 WAYS = {"otlp-http": "OTLP over HTTP", "otlp-grpc": "OTLP over gRPC", "spool": "Spool", "files": "Files"}
 """How a way that spans come in is called."""
+FEWEST_SPANS = 10_000
+"""An empty store takes some MB: of fewer spans that is most of what is there."""
 _MANY_OF_ONE = 4
 """Further spans of one response: more than two emitters, a parent's copy and a batch sent again come to."""
 
@@ -63,10 +65,10 @@ def storage_bytes(status: dict[str, Any] | None, storage: pd.Series[Any]) -> int
 def bytes_per_span(storage: pd.Series[Any]) -> float | None:
     """What a span takes of the file with all that follows from it.
 
-    None where there is none, and where more is in the log, which takes far more for a span, than in the file.
+    None where there are few, and where more is in the log, which takes far more for a span, than in the file.
     """
     spans, used = int(storage["spans"]), int(storage["file_bytes"]) - int(storage["free_bytes"])
-    return used / spans if spans and used > int(storage["log_bytes"]) else None
+    return used / spans if spans >= FEWEST_SPANS and used > int(storage["log_bytes"]) else None
 
 
 def waiting(status: dict[str, Any]) -> int:

@@ -14,7 +14,7 @@ import recorded_messages
 import synthetic_store
 from agent_trace import agent_spans
 from otlp_requests import Made, protobuf
-from toolspend_dashboard import formats, state
+from toolspend_dashboard import formats, health, state
 from toolspend_dashboard.cli._report import gather
 from toolspend_dashboard.queries import Filters
 from toolspend_ingest import Store
@@ -348,19 +348,25 @@ def test_the_schema_stands_beside_the_editor(page: Page, sample_store: Store) ->
     assert "`cache_read_tokens` :gray[bigint]" in text
 
 
-def test_what_a_span_takes_is_unknown_while_it_is_in_the_log(page: Page, tmp_path: Path) -> None:
-    """DuckDB works its log into the file later: until then no span is said to take nothing."""
+def test_what_a_span_takes_is_unknown_while_it_is_in_the_log(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB works its log into the file later: until then no span takes nothing; nor all of a young store."""
     with Store.open(tmp_path / "toolspend.duckdb") as store:
         made = [Made(1, number, "work" * 20, at_s=number) for number in range(1, 65)]
         store.append(decode(protobuf(made), "protobuf").spans, "test", "test", None)
+        monkeypatch.setattr(health, "FEWEST_SPANS", 1)
         before = healthy(page(store, "health"))
         with store.cursor() as cursor:
             cursor.execute("checkpoint")
         st.cache_data.clear()
+        monkeypatch.setattr(health, "FEWEST_SPANS", 65)
+        young = healthy(page(store, "health"))
+        monkeypatch.setattr(health, "FEWEST_SPANS", 64)
         after = healthy(page(store, "health"))
-    noted = [next(tile.delta for tile in app.metric if tile.label == "On disk") for app in (before, after)]
-    assert noted[0] == "not known a span yet"
-    assert noted[1].endswith(" bytes a span") and not noted[1].startswith("0 ")
+    noted = [next(tile.delta for tile in app.metric if tile.label == "On disk") for app in (before, young, after)]
+    assert noted[:2] == ["not known a span yet"] * 2
+    assert noted[2].endswith(" bytes a span") and not noted[2].startswith("0 ")
 
 
 def test_pages_and_report_mean_the_same_by_priced(page: Page, sample_store: Store) -> None:
@@ -369,9 +375,9 @@ def test_pages_and_report_mean_the_same_by_priced(page: Page, sample_store: Stor
         content = gather(cursor, Filters())["coverage"]
     assert content["usage_known"] < content["requests"]
     priced = f"{formats.percent(content['priced'] / content['requests'])}"
-    overview, health = healthy(page(sample_store, "overview")), healthy(page(sample_store, "health"))
+    overview, status = healthy(page(sample_store, "overview")), healthy(page(sample_store, "health"))
     assert f":small[**{priced}** priced]" in [bar.proto.text for bar in overview.get("progress")]
-    assert f"{priced} priced" in next(tile.delta for tile in health.metric if tile.label == "Bill known")
+    assert f"{priced} priced" in next(tile.delta for tile in status.metric if tile.label == "Bill known")
 
 
 def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> None:
