@@ -169,7 +169,7 @@ class Conversation:
         )
         return request
 
-    def call(self, tool: str, call_id: str, request_id: str, second: int | None = None, **sizes: int) -> None:
+    def call(self, tool: str, call_id: str, request_id: str | None, second: int | None = None, **sizes: int) -> None:
         """A run of a tool; `second` is its start, by default between the latest request and the next."""
         second = len(self.session.evidence) * 60 - 30 if second is None else second
         span_id = f"run-{len(self.session.calls):04}"

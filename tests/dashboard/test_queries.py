@@ -244,9 +244,12 @@ def test_a_sender_is_as_late_as_its_latest_credible_end(empty_store: Store) -> N
         " timestamp '2026-11-02' as started_at, cast(? as timestamp) as ended_at, 1.0 as duration_ms,"
         " 'ok' as status, '{}' as attributes, '{}' as resource_attributes, '[]' as events"
     )
-    for number, ended_at in enumerate(("2026-11-02 00:05:00", "2554-07-21")):
-        empty_store.cursor().execute(span, [f"{number}", ended_at])
-    senders = ask(empty_store.cursor(), "emitters")
+    with empty_store.cursor() as cursor:
+        cursor.execute("begin")
+        for number, ended_at in enumerate(("2026-11-02 00:05:00", "2554-07-21")):
+            cursor.execute(span, [f"{number}", ended_at])
+        senders = ask(cursor, "emitters")
+        cursor.execute("rollback")
     assert senders["last_at"].tolist() == [datetime(2026, 11, 2, 0, 5)]
 
 

@@ -42,7 +42,7 @@ def tiles() -> None:
         (
             "Tools",
             len(of_tool),
-            f"{len(audit.undefined)} without a recorded definition" if audit.undefined else "audited",
+            f"{len(audit.undefined)} without definition" if audit.undefined else "audited",
         ),
         ("Without findings", clean, formats.percent(clean / len(of_tool)) if of_tool else ""),
         *((f"{severity.capitalize()}s", counts[severity], "") for severity in SEVERITIES),

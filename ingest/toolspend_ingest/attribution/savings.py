@@ -37,9 +37,14 @@ def compressions(
     inputs, pieces = contexts.inputs, contexts.pieces
     calls = inputs.calls
     numbers = {
-        (session, inputs.ids[id_]): (number, inputs.tools[tool])
-        for session, id_, number, tool in zip(
-            calls.session.tolist(), calls.id.tolist(), pieces.calls.tolist(), calls.tool.tolist(), strict=True
+        (session, inputs.ids[id_]): (number, inputs.tools[tool], p >= 0)
+        for session, id_, number, tool, p in zip(
+            calls.session.tolist(),
+            calls.id.tolist(),
+            pieces.calls.tolist(),
+            calls.tool.tolist(),
+            calls.p.tolist(),
+            strict=True,
         )
         if id_ >= 0
     }
@@ -52,10 +57,12 @@ def compressions(
     }
     found = []
     for session, row_id, tool, call_id, chars_before, chars_after, cost, *_ in rows:
-        number, called = numbers.get((session, call_id), (-1, None))
+        number, called, is_asked = numbers.get((session, call_id), (-1, None, False))
         each = known.get((session, tool or called), DEFAULT_TOKENS_PER_CHAR)
         before, after = (_tokens(chars, each) for chars in (chars_before, chars_after))
-        found.append(CompressionRow(row_id, before, after, cost, _saved(total, number, before, after, cost)))
+        found.append(
+            CompressionRow(row_id, before, after, cost, _saved(total, number, before, after, cost, is_asked=is_asked))
+        )
     return found
 
 
@@ -101,12 +108,19 @@ class Savings(NamedTuple):
         return found[0], found[1]
 
 
-def _saved(total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None) -> int | None:
-    """What the tokens left out would have cost wherever the result was billed, less the compression's own cost."""
+def _saved(
+    total: CallTotals, number: int, before: int | None, after: int | None, cost: int | None, *, is_asked: bool
+) -> int | None:
+    """What the tokens left out would have cost wherever the result was billed, less the compression's own cost.
+
+    None where no model asked for the call and its result is in no prompt: in whose words it went there is not known.
+    """
     if number < 0 or before is None or after is None or cost is None or total.has_unpriced[number]:
         return None
     sent = int(total.first_result[number])
-    return -cost if sent == 0 else round(int(total.result_cost[number]) * (before - after) / sent) - cost
+    if sent == 0:
+        return -cost if is_asked else None
+    return round(int(total.result_cost[number]) * (before - after) / sent) - cost
 
 
 def selections(rows: Iterable[Sequence[Any]], density: Density) -> list[SelectionRow]:

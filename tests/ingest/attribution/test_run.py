@@ -171,6 +171,22 @@ def test_a_compression_is_the_tools_cost_and_its_saving_is_net() -> None:
     assert at_full_price > row.saved_nano
 
 
+@pytest.mark.parametrize(("is_asked", "saved"), [(True, -5000 * 3000), (False, None)])
+def test_of_a_result_that_is_in_no_prompt_a_saving_is_known_where_a_model_asked(
+    is_asked: bool, saved: int | None
+) -> None:
+    """One that a model asked for was never sent on; a plan's result may be in the user's next words."""
+    talk = Conversation()
+    first = talk.ask(definition("search"), ["u", 100], answer=[use("search", "c1")], input=2000, output=50)
+    asked_by = first.request_id if is_asked else None
+    talk.call("search", "c1" if is_asked else "plan", asked_by, raw_result_chars=20_000, result_chars=2000)
+    talk.session.requests.append(bill("helper", 45, input=5000, output=0, compressed_tool="search"))
+    call_id = "c1" if is_asked else "plan"
+    talk.session.compressions.append(Compression("squeeze", "search", call_id, 20_000, 2000, ("helper",)))
+    (row,) = attribute(talk.session).compressions
+    assert row.saved_nano == saved
+
+
 def test_compressions_without_requests_cost_nothing() -> None:
     """A compression by rules asks no model: its cost is 0, which is known."""
     session = conversation("one")
