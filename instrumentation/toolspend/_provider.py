@@ -64,7 +64,7 @@ class SessionProcessor(SpanProcessor):
         try:
             context = otel_context.get_current() if parent_context is None else parent_context
             if (found := _session.current(context)) is not None:
-                values: dict[str, Any] = {at.SESSION_ID: found.id}
+                values: dict[str, Any] = {} if found.id is None else {at.SESSION_ID: found.id}
                 if found.user is not None:
                     values[at.USER_ID] = found.user
                 if found.tags:

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from contextvars import Token
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
@@ -23,7 +23,7 @@ _is_used = False
 class Session:
     """A session as spans carry it."""
 
-    id: str
+    id: str | None
     user: str | None
     tags: tuple[str, ...]
 
@@ -31,18 +31,22 @@ class Session:
 class session:  # noqa: N801 (used as a keyword: `with toolspend.session("ticket-4711"):`)
     """Marks the work within it as belonging to session `id`: `with`, `async with`, or a decorator. Sessions nest.
 
-    It travels in the OpenTelemetry context, so it reaches wherever spans find their parents.
+    It travels in the OpenTelemetry context, so it reaches wherever spans find their parents. Where `id` is None or
+    empty, as nobody knows it, the work belongs to the session that it would without; `user` and `tags` hold.
     """
 
-    def __init__(self, id: str, *, user: str | None = None, tags: Sequence[str] = ()) -> None:
+    def __init__(self, id: str | None, *, user: str | None = None, tags: Sequence[str] = ()) -> None:
         names = (tags,) if isinstance(tags, str) else tuple(str(tag) for tag in tags)
-        self._session = Session(str(id), None if user is None else str(user), names)
+        self._session = Session(None if id is None else str(id) or None, None if user is None else str(user), names)
         self._tokens: list[Token[Context]] = []
 
     def __enter__(self) -> session:
         global _is_used
         _is_used = True
-        self._tokens.append(otel_context.attach(otel_context.set_value(_KEY, self._session)))
+        made, outer = self._session, current()
+        if made.id is None and outer is not None:
+            made = replace(made, id=outer.id)
+        self._tokens.append(otel_context.attach(otel_context.set_value(_KEY, made)))
         return self
 
     def __exit__(

@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 import toolspend
+from toolspend._urls import bare
 from toolspend.testing import Captured
 
 
@@ -43,22 +44,30 @@ def library(request: pytest.FixtureRequest) -> ModuleType:
 
 
 def test_a_request_is_a_span_without_secrets(library: ModuleType, address: str, captured: Captured) -> None:
-    """One client span a request, its URL without query, credentials and fragment; the request itself keeps them."""
+    """One client span a request, its URL without path, query, credentials and fragment; the request keeps them."""
     transport = library.HTTPTransport
     before = dict(vars(transport))
     toolspend.instrument(export=None)
     with library.Client() as client:
-        response = client.get(f"http://user:secret@{address}/path?api_key=secret#secret")
+        response = client.get(f"http://user:secret@{address}/bot-secret/send?api_key=secret#secret")
     assert response.text == "ok"
     assert response.request.url.query == b"api_key=secret"
     [span] = captured.spans()
     assert span["kind"] == "CLIENT"
-    assert {span["attributes"].get("http.url"), span["attributes"].get("url.full")} - {None} == {
-        f"http://{address}/path"
-    }
+    assert {span["attributes"].get("http.url"), span["attributes"].get("url.full")} - {None} == {f"http://{address}/"}
     assert "secret" not in str(span)
     toolspend.uninstrument()
     assert dict(vars(transport)) == before
+
+
+def test_a_path_is_content(library: ModuleType, address: str, captured: Captured) -> None:
+    """It leaves where content does, as it is redacted, once."""
+    toolspend.instrument(export=None, capture_content=True, redact=lambda text: text.replace("ann", "ann-or-not"))
+    with library.Client() as client:
+        client.get(f"http://{address}/people/ann?page=2")
+    [span] = captured.spans()
+    url = span["attributes"].get("http.url") or span["attributes"]["url.full"]
+    assert url == bare(url) == f"http://{address}/people/ann-or-not"
 
 
 def test_what_the_application_instrumented_is_left_alone(address: str, captured: Captured) -> None:

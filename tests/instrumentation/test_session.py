@@ -69,3 +69,16 @@ def test_it_needs_no_instrument(captured: Captured) -> None:
     with toolspend.session("s"):
         started("x")
     assert of(captured) == {"x": {}}
+
+
+def test_an_id_that_nobody_knows_names_no_session(captured: Captured) -> None:
+    """User and tags hold; the session is the outer one, where there is one."""
+    toolspend.instrument(export=None)
+    with toolspend.session(None, user="u-17"):
+        started("unnamed")
+    with toolspend.session("s-1"), toolspend.session("", tags=["eval"]):
+        started("within")
+    assert of(captured) == {
+        "unnamed": {"user.id": "u-17"},
+        "within": {"toolspend.session.id": "s-1", "toolspend.session.tags": ("eval",)},
+    }

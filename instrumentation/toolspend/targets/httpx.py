@@ -14,7 +14,7 @@ instrumented: list[Any] = []
 
 
 def instrument(library: str) -> None:
-    """Traces the requests of `library`, "httpx" or "httpx2"; URLs lose their query strings and credentials."""
+    """Traces the requests of `library`, "httpx" or "httpx2"; of URLs the host is left, and content where captured."""
     if _is_being_imported():
         # The application is importing that instrumentation, which has imported httpx: it means to use it itself.
         return
