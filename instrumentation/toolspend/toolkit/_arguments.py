@@ -57,6 +57,17 @@ def checked(arguments: object, schema: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
+def fresh(arguments: dict[str, Any]) -> dict[str, Any]:
+    """`arguments` with lists and objects of its own: a handler may change them, and the model's block is sent again."""
+    return {name: _copied(value) for name, value in arguments.items()}
+
+
+def _copied(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _copied(each) for key, each in value.items()}
+    return [_copied(each) for each in value] if type(value) is list else value
+
+
 def _said(validator: Any, arguments: dict[str, Any], schema: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for error in validator.iter_errors(arguments):

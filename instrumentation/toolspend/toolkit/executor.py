@@ -19,7 +19,7 @@ from ..targets import _calls
 from ..targets._errors import ToolError, error_type
 from ..targets.executor import _around
 from . import _density, _shapes, _slots, _threads
-from ._arguments import BadArguments, checked, require
+from ._arguments import BadArguments, checked, fresh, require
 from ._born import traced
 from ._content import Content, ToolResult, content_of, text_of
 from ._failures import again, broken, failed, late, mend, said_of
@@ -296,7 +296,7 @@ class Runner:
         while True:
             work.attempts += 1
             try:
-                result = await self._call(work, tool, handler, arguments)
+                result = await self._call(work, tool, handler, fresh(arguments))
                 return ToolResult(type="tool_result", tool_use_id=work.id, content=content_of(result))
             except _NO_FAILURES:
                 raise

@@ -11,7 +11,17 @@ import pytest
 import toolspend
 from tool_layer import ask, numbered, others, registry_of
 from toolspend.testing import Captured
-from toolspend.toolkit import Plan, Retries, Step, ToolRegistry, ToolResult, _threads, execute_tool_calls, executor
+from toolspend.toolkit import (
+    Plan,
+    Retries,
+    Step,
+    Tool,
+    ToolRegistry,
+    ToolResult,
+    _threads,
+    execute_tool_calls,
+    executor,
+)
 
 LIMIT_S = 20
 """How long a test waits before it fails: all of them end at once."""
@@ -266,3 +276,25 @@ def test_a_late_call_says_why_an_attempt_before_failed() -> None:
 
     (block,) = asyncio.run(asyncio.wait_for(main(), LIMIT_S))
     assert block.error_type == "timeout" and "Busy: quota of 5 searches" in block["content"]
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_what_a_handler_does_to_its_arguments_is_its_own(is_async: bool) -> None:
+    """The next attempt has them whole, and so has the block that the next request sends again."""
+    seen: list[Any] = []
+
+    def take(n: dict[str, Any]) -> str:
+        seen.append(n["ids"].pop())
+        n["done"] = True
+        if len(seen) == 1:
+            raise ConnectionError("reset")
+        return "ok"
+
+    async def take_async(n: dict[str, Any]) -> str:
+        return take(n)
+
+    tool = Tool("take", "Takes.", {}, take_async if is_async else take, is_idempotent=True)
+    calls = ask(("take", {"n": {"ids": [1, 2]}}))
+    (block,) = asyncio.run(execute_tool_calls(calls, ToolRegistry([tool]), retries=QUICK))
+    assert block["content"] == "ok" and seen == [2, 2]
+    assert calls[0]["input"] == {"n": {"ids": [1, 2]}}
