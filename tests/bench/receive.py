@@ -142,6 +142,14 @@ class Reader(threading.Thread):
         return statistics.median(self.waits)
 
 
+def settle(port: int) -> None:
+    """Wait until all that is stored is attributed too."""
+    from soak import harness
+
+    while harness.health(port).get("underived_spans"):
+        time.sleep(0.1)
+
+
 def percentile(values: list[float], share: float) -> float:
     """That share of the values is not above it."""
     return sorted(values)[min(int(len(values) * share), len(values) - 1)]
@@ -162,8 +170,7 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
         before = cpu_s(process.pid)
         sent, waits, again, seconds = load(port, clients, spans, None, 0)
         acknowledged = time.perf_counter()
-        while harness.health(port).get("underived_spans"):
-            time.sleep(0.1)
+        settle(port)
         lag = time.perf_counter() - acknowledged
         figures |= {
             "spans": sent,
@@ -192,6 +199,7 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
             "in_step_ack_p50_ms": round(percentile(waits, 0.5)),
             "in_step_ack_p95_ms": round(percentile(waits, 0.95)),
         }
+        settle(port)  # else the bytes are of a store without the last sessions' bill
         process.terminate()
         process.wait(60)
     store = home / "toolspend.duckdb"
@@ -204,12 +212,14 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
             " (select unnest(list_prepend(block_id, additional_block_ids)) as block_id"
             " from pragma_storage_info('spans')) where block_id >= 0"
         ).fetchone()
+        due = con.execute("select count(distinct trace_id) from pending_traces").fetchone()
         ledger = con.execute(
             "select count(*) from llm_requests where request_id not in (select request_id from context_ledger)"
         ).fetchone()
-    assert row is not None and sizes is not None and ledger is not None and own is not None
+    assert row is not None and sizes is not None and ledger is not None and own is not None and due is not None
     figures |= {
         "stored": row[0], "requests": row[1], "requests_not_attributed": ledger[0],
+        "traces_still_due": due[0],
         "bytes_per_span": round(sizes[0] / row[0]), "bytes_per_span_of_spans": round(own[0] / row[0]),
     }  # fmt: skip
     return figures
