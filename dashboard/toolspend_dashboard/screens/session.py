@@ -55,13 +55,13 @@ def facts(summary: pd.Series, requests: pd.DataFrame, calls: pd.DataFrame) -> No
         (
             "Context tokens",
             formats.count(summary["input_tokens"]),
-            f"{formats.percent(summary['cached_share'])} from cache",
+            f"{formats.percent(summary['cached_share'])} cached",
         ),
         ("Tool calls", formats.count(len(calls)), f"{int((calls['status'] == 'error').sum())} failed"),
         ("Batch speed-up", f"{saved:.1f}{formats.TIMES}" if saved else formats.NOTHING, parallel),
         ("Lasted", formats.duration(took_ms), formats.moment(summary["started_at"])),
     )
-    for column, (label, value, note) in zip(st.columns(len(figures)), figures, strict=True):
+    for column, (label, value, note) in zip(st.columns([*[5] * 5, 7]), figures, strict=True):
         column.metric(label, markdown(value), markdown(note), delta_arrow="off", delta_color="off", border=True)
 
 
