@@ -29,6 +29,7 @@ CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 """Plotly's options for every chart."""
 
 MAX_TOOLS = 12
+FEW_CALLS = 4
 OTHER_TOOLS = "Other tools"
 NO_TOOL = "Conversation and overhead"
 
@@ -216,12 +217,13 @@ def distribution(
     """How often which size occurs, on a logarithmic axis: first series filled, others outlined; `marks` as lines."""
     write = formats.duration if unit == "duration" else tokens
     edges = _log_edges([value for values in series.values() for value in values])
-    figure = go.Figure()
+    figure, highest = go.Figure(), 0
     for index, (name, values) in enumerate(series.items()):
         # What is smaller than the axis begins (a call of no time) counts in its first bar.
         inside = pd.Series(list(values), dtype="float64").clip(lower=edges[0])
         heights = pd.cut(inside, edges, include_lowest=True, labels=False).value_counts()
         counts = [int(heights.get(position, 0)) for position in range(len(edges) - 1)]
+        highest = max(highest, *counts)
         ranges = [f"{write(low)} to {write(high)}" for low, high in pairwise(edges)]
         hover = f"{name}, %{{customdata}}: %{{y}}<extra></extra>"
         if index == 0:
@@ -256,6 +258,8 @@ def distribution(
             font={"size": 11},
         )  # fmt: skip
     ticks = _log_ticks(edges)
+    # Of few calls every one has its mark: between them there is none.
+    whole = {"dtick": 1} if highest <= FEW_CALLS else {}
     figure.update_layout(
         height=250,
         bargap=0,
@@ -266,7 +270,7 @@ def distribution(
             "ticktext": [_ZEROS.sub("", write(tick)) for tick in ticks],
             "showgrid": False,
         },
-        yaxis={"title": "Calls", "nticks": 5, "rangemode": "tozero", "tickformat": "d"},
+        yaxis={"title": "Calls", "nticks": 5, "rangemode": "tozero", "tickformat": "d", **whole},
         **layout(top=48 if len(series) > 1 else 30),
     )
     return figure

@@ -174,6 +174,15 @@ def test_a_distribution_counts_every_value() -> None:
     assert figure.layout.annotations[0].text == "p50 80 ms"
 
 
+def test_few_calls_are_counted_in_whole_ones() -> None:
+    """Between one and two there is no mark that reads like one of them."""
+    few, many = (
+        charts.distribution({"Calls": [5] * count}, LIGHT, unit="tokens", marks={}).layout.yaxis.dtick
+        for count in (2, 40)
+    )
+    assert (few, many) == (1, None)
+
+
 def luminance(colour: str) -> np.ndarray:
     """Linear red, green and blue."""
     assert re.fullmatch("#[0-9a-f]{6}", colour)
