@@ -25,8 +25,7 @@ def main() -> int:
 
     gc.freeze()
     gc.enable()
-    cli.main()
-    return 0
+    return cli.main()
 
 
 def _is_there(name: str) -> bool:

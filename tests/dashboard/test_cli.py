@@ -427,3 +427,24 @@ def test_a_home_that_nobody_knows_is_one_line(home: Path, arguments: list[str], 
     assert shown.returncode == 2
     assert variable in one_line(shown.stderr)
     assert "whole path" in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "No such command 'nope': `toolspend -h` says what it takes"),
+        (
+            ["report", "--since", "nope"],
+            "'nope' is not a time: give 24h, 7d, or a date such as 2026-01-31: `toolspend report -h`",
+        ),
+        (["report", "--bar"], "No such option: --bar"),
+        (["sql"], "`toolspend sql -h` says what it takes"),
+        (["up", "--port", "99999"], "'--port'"),
+    ],
+)
+def test_what_was_typed_wrongly_is_one_line(home: Path, arguments: list[str], said: str) -> None:
+    """As every other error; the exit code is 2."""
+    done = served.run_here(home, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("toolspend: ") and done.stderr.count("\n") == 1, done.stderr
+    assert said in done.stderr

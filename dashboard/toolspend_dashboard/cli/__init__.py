@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from . import audit, demo, doctor, ingest, reattribute, report, sql, up
+from ._common import EXIT_ERROR, EXIT_INTERRUPTED
 
 __all__ = ["app", "main"]
 
+_NAME = "toolspend"
+
 app = typer.Typer(
-    name="toolspend",
+    name=_NAME,
     help="Which tools drive the context and the cost of an LLM agent: spans in, the bill by tool out.",
     epilog="Data lies in TOOLSPEND_HOME (default: your platform's user data folder). Nothing leaves this machine.",
     no_args_is_help=True,
@@ -47,6 +51,19 @@ def _options(
 
 
 def main() -> int:
-    """Run the command line with the process's arguments; it ends the process with the exit code."""
-    app()
-    return 0
+    """Run the command line with the process's arguments: its exit code. What was typed wrongly is one line."""
+    if len(sys.argv) < 2:
+        app(prog_name=_NAME)
+    try:
+        ended = app(prog_name=_NAME, standalone_mode=False)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        # Its class lies in click, or in what typer has of it.
+        if (said := getattr(error, "format_message", None)) is None:
+            raise
+        message = " ".join(said().split()).rstrip(".")
+        command = getattr(getattr(error, "ctx", None), "command_path", None) or _NAME
+        typer.echo(f"toolspend: {message}: `{command} -h` says what it takes", err=True)
+        return EXIT_ERROR
+    return ended if isinstance(ended, int) else 0

@@ -25,6 +25,8 @@ EXIT_REFUSED = 1
 """Everything ran, and some input was refused."""
 EXIT_ERROR = 2
 """The command could not do what was asked."""
+EXIT_INTERRUPTED = 130
+"""As shells say it of a Ctrl+C."""
 
 Db = Annotated[
     Path | None,
@@ -93,7 +95,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise typer.Exit(EXIT_INTERRUPTED) from None
         except (ToolspendError, OSError) as error:
             if kwargs.get("verbose"):
                 traceback.print_exc()
