@@ -113,6 +113,15 @@ def test_what_a_cut_page_ends_with_is_read() -> None:
         assert "E77" in found.text and "ord-4711" in found.text
 
 
+def test_what_the_task_named_is_found_wherever_pages_are_cut_for_reading() -> None:
+    """Also where no reader sees it, in a template."""
+    start = "<html><template>"
+    for place in range((1 << 16) - len(start) - 10, (1 << 16) - len(start) + 3, 4):
+        filler = ("<i>x</i>" * 10_000)[: place - place % 8]
+        found = made(f"{start}{filler}{' ' * (place % 8)}ord-4711{filler}</template><p>Foxes.</p>")
+        assert "ord-4711" in found.text
+
+
 def test_what_is_no_text_of_a_page_is_left_out_and_said() -> None:
     """Menus, addresses and scripts are not in the text, and the whole can be fetched; a bare text lacks none."""
     text = "<p>Foxes, page {n}.</p>"

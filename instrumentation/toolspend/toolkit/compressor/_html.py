@@ -48,6 +48,8 @@ class _Reader(HTMLParser):
         start = 0
         while start < len(text):
             end = start + max(_CHUNK, 2 * len(self.rawdata))
+            if end < len(text):
+                end = text.rfind(">", start, end) + 1 or end  # within no text: what the task named is not cut in two
             self.feed(text[start:end])
             start = end
         if len(self.rawdata) > _LONGEST_END:
