@@ -247,7 +247,9 @@ def _cache_breaks(evidence: Evidence) -> list[Finding]:
 def _longer(evidence: Evidence) -> tuple[str, float | None]:
     """What to do about pauses that outlast the cache, and what it saves: the 1-hour cache costs more to write."""
     saved, sessions = formats.number(evidence.expired["saved_usd"]), int(evidence.expired["sessions"])
-    if saved is not None and saved >= _NOTABLE * _bill(evidence):
+    if saved is None:
+        return causes.CAUSES["expiry"].action, None
+    if saved and saved >= _NOTABLE * _bill(evidence):
         return f"Write to the 1-hour cache in {formats.plural(sessions, 'such session')}.", saved
     return (
         "The 1-hour cache would have cost as much to write. Keep pauses under 5 minutes, or send a short request then.",
@@ -268,7 +270,7 @@ def _errors(evidence: Evidence) -> list[Finding]:
                     "Fix the cause or say it in the description; the turns that they take are not counted.",
                     subject=str(row.tool),
                     cost_usd=cost,
-                    saves_usd=cost,
+                    saves_usd=cost or None,
                     query={"tool": str(row.tool)},
                 )
             )

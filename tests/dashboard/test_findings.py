@@ -95,9 +95,8 @@ def test_the_longer_cache_is_advised_where_it_pays(longer: float | None, saved: 
     breaks = lost(("expiry", None, 4, 90_000, 0.5))
     found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks, longer=longer)))
     assert (found.cost_usd, found.saves_usd) == (0.5, saved)
-    assert found.action.startswith(
-        "Write to the 1-hour cache in 3 such sessions." if saved else "The 1-hour cache would"
-    )
+    told = "Write to the 1-hour cache in 3 such sessions." if saved else "The 1-hour cache would have cost as much"
+    assert found.action.startswith("Keep pauses under 5 minutes; " if longer is None else told)
 
 
 def lost(*rows: tuple[str, str | None, int, int, float | None]) -> pd.DataFrame:

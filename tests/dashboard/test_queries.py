@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
 from toolspend_dashboard import queries
@@ -144,22 +145,24 @@ def test_what_caching_saves_is_what_it_saved_in_truth(tmp_path: Path) -> None:
 def test_the_longer_cache_is_weighed_against_what_it_costs_to_write(empty_store: Store) -> None:
     """A loss of 100,000 tokens for $0.345 against 60 % more for the other 100,000 that were written: $0.225."""
     requests = """insert into llm_requests by name select ? as request_id, 't' as trace_id, 's' as session_id,
-        timestamp '2026-11-01' as started_at, 'ok' as status, 'anthropic/claude-sonnet-4-5' as price_model,
+        timestamp '2026-11-01' as started_at, 'ok' as status, ? as price_model,
         100000 as cache_write_5m_tokens, true as is_priced, true as is_usage_known"""
     breaks = """insert into cache_breaks by name select 'b' as request_id, 't' as trace_id, 's' as session_id,
         timestamp '2026-11-01' as started_at, 'a' as base_request_id, 'expiry' as cause, ? as gap_ms,
         100000 as lost_tokens, 0.345 as cost_usd"""
     found = []
-    for gap_ms in (600_000, 5_000_000):
+    priced = "anthropic/claude-sonnet-4-5"
+    for gap_ms, model in ((600_000, priced), (5_000_000, priced), (600_000, None)):
         with empty_store.cursor() as cursor:
             cursor.execute("begin")
-            cursor.executemany(requests, [["a"], ["b"]])
+            cursor.executemany(requests, [["a", priced], ["b", model]])
             cursor.execute(breaks, [gap_ms])
             found.append(ask(cursor, "expired").iloc[0])
             cursor.execute("rollback")
-    within, beyond = found
+    within, beyond, unknown = found
     assert (within["sessions"], within["saved_usd"]) == (1, pytest.approx(0.345 - 0.225))
     assert beyond["sessions"] == 0
+    assert unknown["sessions"] == 1 and pd.isna(unknown["saved_usd"])
 
 
 def test_compressions_are_of_the_services_and_models_that_are_asked_for(empty_store: Store) -> None:

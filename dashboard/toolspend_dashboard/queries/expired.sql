@@ -45,7 +45,12 @@ dearer as (
     select
         session_id,
         sum(tokens) as tokens,
-        sum(tokens * (usd_for_an_hour - usd_for_minutes)) / 1e6 as cost_usd
+        -- Unknown where either price of any of them is.
+        if(
+            count(*) = count(usd_for_an_hour - usd_for_minutes),
+            sum(tokens * (usd_for_an_hour - usd_for_minutes)) / 1e6,
+            null
+        ) as cost_usd
     from written
     group by session_id
 ),
@@ -55,7 +60,11 @@ by_session as (
     select
         breaks.breaks,
         breaks.cost_usd
-        - coalesce(dearer.cost_usd * greatest(1 - breaks.lost_tokens / dearer.tokens, 0), 0) as saved_usd
+        - if(
+            dearer.session_id is null,
+            0,
+            dearer.cost_usd * greatest(1 - breaks.lost_tokens / dearer.tokens, 0)
+        ) as saved_usd
     from breaks
     left join dearer on breaks.session_id = dearer.session_id
 )
@@ -63,5 +72,5 @@ by_session as (
 select
     count(*) as sessions,
     cast(coalesce(sum(breaks), 0) as bigint) as breaks,
-    cast(sum(greatest(saved_usd, 0)) as double) as saved_usd
+    cast(sum(case when saved_usd > 0 then saved_usd when saved_usd is not null then 0 end) as double) as saved_usd
 from by_session

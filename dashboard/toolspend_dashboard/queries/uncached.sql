@@ -103,7 +103,10 @@ select
     sum(cost_usd) filter (where is_uncached and rate = 'input') as uncached_cost_usd,
     cast(coalesce(sum(tokens) filter (where is_uncached and rate = 'input'), 0) as bigint) as uncached_tokens,
     -- Sessions that are better without it go on without.
-    (select cast(sum(greatest(saved_usd, 0)) as double) from savings) as saved_usd,
+    (
+        select cast(sum(case when saved_usd > 0 then saved_usd when saved_usd is not null then 0 end) as double)
+        from savings
+    ) as saved_usd,
     (
         select billed.session_id
         from billed
