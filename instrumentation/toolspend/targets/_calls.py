@@ -27,7 +27,7 @@ from ..evidence.definitions import canonical
 from ..evidence.guidance import error_words
 from ..evidence.shape import shape_of
 from . import _tools
-from ._errors import error_type
+from ._errors import error_text, error_type
 from ._tools import ToolInfo
 
 _BATCH: Final = otel_context.create_key("toolspend.batch")
@@ -128,7 +128,7 @@ class Call:
         """Its handler ended with `error`."""
         self.ended_ns = ended_ns
         self.error_type = error_type(error)
-        said = _said(self.error_type, error)
+        said = error_text(error)
         self.error_words = None if said is None else error_words(said)
         self.message = config().content(said) if said is not None and config().capture_content else None
         self.raw_chars = self.raw_identity = self.raw_shape = None
@@ -224,16 +224,6 @@ class Batch:
         with self.lock:
             self.is_over = True
             return self.calls
-
-
-def _said(kind: str, error: BaseException) -> str | None:
-    """What an exception says, if anything."""
-    try:
-        text = str(error)
-    except Exception as failure:
-        record_failure("text of an exception", failure)
-        return None
-    return f"{kind}: {text}" if text else None
 
 
 def _is_fresh(call: Call) -> bool:

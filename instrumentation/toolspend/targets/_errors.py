@@ -5,6 +5,7 @@ from __future__ import annotations
 from asyncio import CancelledError
 
 from .. import attributes as at
+from .._guard import record_failure
 
 
 class ToolError(Exception):
@@ -25,3 +26,13 @@ def error_type(error: BaseException) -> str:
     if isinstance(error, CancelledError):
         return at.ERROR_CANCELLED
     return at.ERROR_TIMEOUT if isinstance(error, TimeoutError) else type(error).__qualname__
+
+
+def error_text(error: BaseException) -> str | None:
+    """What an exception says, after its `error_type`; None where it says nothing, or its text cannot be asked for."""
+    try:
+        text = str(error)
+    except Exception as failure:
+        record_failure("text of an exception", failure)
+        return None
+    return f"{error_type(error)}: {text}" if text else None

@@ -45,8 +45,6 @@ class Run:
         context.run(_current.set, self)
 
         def settle(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
             if error is None:
                 future.set_result(result)
             else:

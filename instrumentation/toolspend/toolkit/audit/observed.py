@@ -132,7 +132,7 @@ def errors_without_guidance(use: Use, tool: Subject | None) -> Iterator[Finding]
         said, instead = f"no more than {most}", f"In place of {most}, say"
     else:
         longest = max(wordless)
-        said = f"no more than {longest} words" if longest else "nothing of what went wrong"
+        said = f"no more than {longest} word{'s' * (longest > 1)}" if longest else "nothing of what went wrong"
         instead = f"Let each failure of `{use.tool}` say"
     yield Finding(
         use.tool,
