@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Final
 
@@ -20,12 +19,14 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # A file of another kind would have DuckDB fetch an extension for it.
     "autoinstall_known_extensions": "false",
     "memory_limit": os.environ.get("TOOLSPEND_MEMORY_LIMIT", "2GB"),
+    # Of log, before DuckDB works it into the file, which holds up commits for a tenth of a second or two.
+    "checkpoint_threshold": "32MiB",
 }
-_LOG_MIB: Final = 128
-"""How long the log grows before DuckDB works it into the file, which holds up commits: at its own 16 MiB that is every
-other second of full load, and the last 122,880 rows are written anew each time."""
-_LOG_SHARE: Final = 16
-"""The log takes no more of what the disk has left than one part of so many."""
+_STORE: Final = "store"
+"""What the file is called beside the connection's own database, which is in memory and holds nothing."""
+_ROW_GROUP: Final = 10_240
+"""Rows of a table that DuckDB writes at once. A checkpoint writes the last ones again, and nothing is committed
+meanwhile: of its own 122,880 that is half a second and more."""
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -34,22 +35,44 @@ def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise StoreUnreadable(path, "the path is not UTF-8, as DuckDB needs it") from error
+    con = None
     try:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        log_mib = max(min(_LOG_MIB, (shutil.disk_usage(path.parent).free >> 20) // _LOG_SHARE), 16)
-        config = {**_CONFIG, "checkpoint_threshold": f"{log_mib}MiB"}
-        return duckdb.connect(str(path), read_only=read_only, config=config)
+        con = duckdb.connect(config={**_CONFIG, "temp_directory": f"{path}.tmp"})
+        how = "read_only" if read_only else "read_write"
+        con.execute(f"attach {_quoted(path)} as {_STORE} (type duckdb, {how}, row_group_size {_ROW_GROUP})")
+        return _using_store(con)
     except duckdb.Error as error:
+        if con is not None:
+            con.close()
         text = str(error)
         if "lock on file" in text:
             holder = _PID.search(text)
             raise StoreLocked(path, int(holder.group(1)) if holder else None) from error
+        if "already attached" in text:
+            raise StoreLocked(path, os.getpid()) from error
         if _DAMAGED.search(text):
             raise StoreDamaged(path, text) from error
         raise StoreUnreadable(path, text) from error
     except OSError as error:
         raise StoreUnreadable(path, error.strerror or str(error)) from error
+
+
+def cursor_of(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Another connection to the file of `con`, a connection of `connect`."""
+    return _using_store(con.cursor())
+
+
+def _using_store(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    con.execute(f"use {_STORE}")
+    con.execute("set enable_progress_bar = false")
+    return con
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("'", "''")
+    return f"'{text}'"
 
 
 def failure_of(error: Exception, con: duckdb.DuckDBPyConnection, path: Path) -> StoreError | None:

@@ -20,7 +20,7 @@ from . import layout, pipeline, privacy, schema
 from .apart import Apart
 from .arrow import pc, registered
 from .attribution import run as attribution
-from .connection import connect, failure_of
+from .connection import connect, cursor_of, failure_of
 from .derivation import Derivation, Here
 from .errors import (
     SnapshotFailed,
@@ -119,9 +119,7 @@ class Store:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same data, for one reading thread."""
-        cursor = self._con.cursor()
-        cursor.execute("set enable_progress_bar = false")
-        return cursor
+        return cursor_of(self._con)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -276,7 +274,6 @@ class Store:
             shutil.copyfileobj(self._file, copy, 1 << 20)
 
     def _prepare(self, prices_file: Path | None) -> None:
-        self._con.execute("set enable_progress_bar = false")
         with self._failing_as_store():
             found = layout.check(self._con, self.path, is_read_only=self.is_read_only)
         if self.is_read_only:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -246,6 +245,35 @@ except StoreLocked as error:
     assert StoreLocked(path, None).pid is None
 
 
+def test_a_store_is_opened_once_in_a_process(tmp_path: Path) -> None:
+    """A second opening is refused as that of another process is, and leaves the first one as it was."""
+    path = tmp_path / "it's a store.duckdb"
+    with Store.open(path) as store:
+        for read_only in (False, True):
+            with pytest.raises(StoreLocked) as error:
+                Store.open(path, read_only=read_only)
+            assert error.value.pid == os.getpid()
+        assert store.append(batch(agent_spans()), "a", "a", 1).spans
+    Store.open(path).close()
+
+
+def test_a_checkpoint_writes_few_rows_again(tmp_path: Path) -> None:
+    """Tables grow by groups of some thousand rows, also one that began with a larger group."""
+    path = tmp_path / "s.duckdb"
+    more = "insert into source_positions select 'source ' || range, 'same', 1, now() from range({}, {})"
+    with older(path, 1) as con:
+        con.execute(more.format(0, 30_000))
+    with Store.open(path) as store:
+        store.write(lambda con: con.execute(more.format(30_000, 60_000)))
+        cursor = store.cursor()
+        cursor.execute("checkpoint")
+        groups = cursor.execute(
+            "select sum(count) from pragma_storage_info('source_positions')"
+            " where column_name = 'source' and segment_type <> 'VALIDITY' group by row_group_id order by row_group_id"
+        )
+        assert [rows for (rows,) in groups.fetchall()] == [30_000, 10_240, 10_240, 9_520]
+
+
 def test_the_order_batches_and_copies_of_spans_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Permuted, split and repeated, the spans give the tables that they give at once; so does deriving anew."""
     spans = [*agent_spans(), chat(3, 30, 20, 2, attributes={at.CONVERSATION_ID: "resumed"})]
@@ -411,14 +439,3 @@ def test_one_poisonous_span_does_not_cost_its_batch(store: Store) -> None:
     spans = [Made(1, 1, "odd\0name", odd), Made(1, 2, "good")]
     assert store.append(decode(json_text(spans).encode(), "json").spans, "a", "a", 1).spans == 2
     assert store.cursor().execute("select count(*) from spans").fetchone() == (2,)
-
-
-@pytest.mark.parametrize(("free_mib", "expected"), [(100_000, "128.0 MiB"), (1_024, "64.0 MiB"), (48, "16.0 MiB")])
-def test_the_log_grows_no_longer_than_the_disk_has_room_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_mib: int, expected: str
-) -> None:
-    """A long one costs less; where there is little room, it is worked into the file early."""
-    usage = shutil.disk_usage(tmp_path)._replace(free=free_mib << 20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
-    with Store.open(tmp_path / "toolspend.duckdb") as store:
-        assert store.cursor().execute("select current_setting('checkpoint_threshold')").fetchall() == [(expected,)]

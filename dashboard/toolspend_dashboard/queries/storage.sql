@@ -7,4 +7,4 @@ select
     (select count(*) from spans where started_at > now() at time zone 'UTC' + interval 1 day) as spans_ahead,
     (select min(started_at) from spans) as first_at
 from pragma_database_size() as sizes
-limit 1
+where sizes.database_name = current_database()
