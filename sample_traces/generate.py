@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import subprocess
 import sys
@@ -33,7 +32,7 @@ STORIES = {
 }
 """Each story and the service that it runs as."""
 
-MADE_WITH = HERE / "made_with.json"
+MADE_WITH = HERE / "made_with.toml"
 """The versions of the packages that the spans hang on: another version may say other things on its spans."""
 PACKAGES = ("anthropic", "mcp", "opentelemetry-sdk")
 
@@ -66,7 +65,7 @@ def _write(names: Sequence[str], made: Path, to: Path) -> int:
     for name in names:
         (to / f"{name}.jsonl").write_bytes((made / f"{name}.jsonl").read_bytes())
     if to == HERE:
-        MADE_WITH.write_text(json.dumps(installed(), indent=2) + "\n", encoding="utf-8")
+        MADE_WITH.write_text("".join(f'{name} = "{version}"\n' for name, version in installed().items()), "utf-8")
     return 0
 
 

@@ -106,6 +106,17 @@ def test_json_and_sarif_say_the_same(home: Path, listed: Path, tmp_path: Path) -
     assert '"name": "delete_report"' in listed.read_text(encoding="utf-8").splitlines()[line - 1]
 
 
+def test_sarif_goes_to_stdout_alone_where_a_dash_is_given(home: Path, listed: Path, tmp_path: Path) -> None:
+    """No file called -, and nothing else on stdout; the exit code says the same as ever."""
+    written = tmp_path / "audit.sarif"
+    done = served.run_here(home, "audit", listed, "--sarif", "-")
+    assert served.run_here(home, "audit", listed, "--sarif", written).returncode == done.returncode == 1
+    assert json.loads(done.stdout) == json.loads(written.read_text(encoding="utf-8"))
+    assert not Path("-").exists()
+    both = served.run_here(home, "audit", listed, "--json", "--sarif", "-")
+    assert both.returncode == 2 and both.stderr.count("\n") == 1 and "give --sarif FILE" in both.stderr
+
+
 def test_a_registry_is_audited_with_its_handlers(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`module:name` is looked for from where the command runs; what a handler hides is found in its source."""
     (tmp_path / "library_tools.py").write_text(REGISTRY, encoding="utf-8")

@@ -386,6 +386,8 @@ def test_the_demo_loads_every_sample_and_refuses_nothing(home: Path) -> None:
     loads = json.loads(log.stdout)
     assert {Path(row["source"]).name for row in loads} == {path.name for path in SAMPLES.glob("*.jsonl")}
     assert not any(row["refused"] for row in loads)
+    loaded = served.run_here(home, "ingest", SAMPLES)
+    assert loaded.returncode == 0, loaded.stderr
 
 
 def test_the_demo_shows_samples_in_a_store_of_its_own(home: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def spans(name: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 @pytest.fixture
 def same_sdk() -> None:
     """Skips where a package is not the one that the files were made with: its spans may say other things."""
-    recorded = json.loads(generate.MADE_WITH.read_text(encoding="utf-8"))
+    recorded = tomllib.loads(generate.MADE_WITH.read_text(encoding="utf-8"))
     if (installed := generate.installed()) != recorded:
         pytest.skip(f"the files were made with {recorded}, and {installed} is installed")
 

@@ -14,6 +14,7 @@ import typer
 from toolspend_dashboard.formats import visible
 
 from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_to_read
+from .output import is_stdout, write_text
 from .report import LONGEST_NAME, LONGEST_SENTENCE, since
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ def audit(
         typer.Option("--mcp", metavar='"COMMAND ARGS"', help="Start this MCP server and audit its tools."),
     ] = None,
     sarif: Annotated[
-        Path | None, typer.Option("--sarif", metavar="FILE", help="Also write the findings as SARIF 2.1.0.")
+        Path | None,
+        typer.Option(
+            "--sarif", metavar="FILE", help="Also write the findings as SARIF 2.1.0; with -, to stdout alone."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write scores and findings as JSON.")] = False,
     fail_on: Annotated[
@@ -70,6 +74,9 @@ def audit(
     places: dict[str, tuple[str, int]] = {}
     if source is not None and mcp is not None:
         fail("give SOURCE or --mcp, not both")
+    to_stdout = sarif is not None and is_stdout(sarif)
+    if as_json and to_stdout:
+        fail("--json and --sarif - would both write to stdout: give --sarif FILE")
     if source is None and mcp is None:
         result = _of_store(db, since_)
     else:
@@ -81,10 +88,10 @@ def audit(
     if sarif is not None:
         from toolspend.toolkit.audit.sarif import sarif as as_sarif
 
-        sarif.write_text(json.dumps(as_sarif(result.findings, places), indent=2) + "\n", encoding="utf-8")
+        write_text(json.dumps(as_sarif(result.findings, places), indent=2) + "\n", sarif)
     if as_json:
         typer.echo(json.dumps(tool_audit.as_json(result), indent=2))
-    else:
+    elif not to_stdout:
         _print(result)
     if fail_on is not FailOn.NEVER and _reaches(result, fail_on.value):
         raise typer.Exit(EXIT_REFUSED)

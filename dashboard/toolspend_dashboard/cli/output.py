@@ -133,9 +133,14 @@ def _read_as(kind: str) -> str:
     return "VARCHAR" if kind in ("JSON", "BLOB", "INTERVAL", '"NULL"', "NULL") or kind.startswith("ENUM(") else kind
 
 
+def is_stdout(to: Path | None) -> bool:
+    """Whether what is written to a file given so goes to stdout: none, or -."""
+    return to is None or to == Path("-")
+
+
 def write_text(text: str, to: Path | None) -> None:
     """Write to the file, or to stdout."""
-    if to is None:
+    if to is None or is_stdout(to):
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
@@ -144,7 +149,7 @@ def write_text(text: str, to: Path | None) -> None:
 
 def write_bytes(data: bytes, to: Path | None) -> None:
     """Write to the file, or to stdout."""
-    if to is None:
+    if to is None or is_stdout(to):
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:

@@ -80,7 +80,7 @@ class Ranking:
         self._reads = np.array([bool(each & _READS) and not each & _WRITES for each in does], dtype=bool)
         self._doing = {action: np.array([action in each for each in does]) for action in frozenset().union(*does)}
         self._embed = embed
-        self._vectors = None if embed is None else _unit(embed([_passage(tool) for tool in tools]))
+        self._vectors = None if embed is None else _vectors(embed, [_passage(tool) for tool in tools])
 
     def rank(self, text: str, successes: Mapping[int, float]) -> Ranked:
         """The tools by how well they fit `text`; ties as the tools were given.
@@ -100,7 +100,7 @@ class Ranking:
         for place, share in successes.items():
             scores[place] *= 1 + _SUCCESS_WEIGHT * (2 * share - 1)
         if self._embed is not None and self._vectors is not None:
-            scores = _scaled(scores) + _VECTOR_WEIGHT * _scaled(self._vectors @ _unit(self._embed([text]))[0])
+            scores = _scaled(scores) + _VECTOR_WEIGHT * _scaled(self._vectors @ _vectors(self._embed, [text])[0])
         # Rounded, so that a last bit that differs between machines decides no tie.
         order = np.argsort(-np.round(scores, 5), kind="stable")
         fits = (scores[order] / max(float(scores.max(initial=0.0)), 1e-9)).astype(np.float32)
@@ -204,7 +204,15 @@ def _scaled(scores: Column) -> Column:
     return scores * 0 if high <= low else (scores - low) / (high - low)
 
 
-def _unit(vectors: Any) -> Column:
+def _vectors(embed: Embed, texts: Sequence[str]) -> Column:
+    """A unit vector for each text, one a row. Raises TypeError where `embed` gives none."""
     import numpy as np
 
-    return _topics.unit(np.asarray(vectors, dtype=np.float32))
+    given = embed(texts)
+    try:
+        vectors = np.asarray(given, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"embed: {type(given).__qualname__} is no table of numbers, one row a text") from error
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise TypeError(f"embed: {len(texts)} texts gave an array of {vectors.shape}, not one row of numbers a text")
+    return _topics.unit(vectors)

@@ -94,6 +94,7 @@ class Plan:
         except graphlib.CycleError as error:
             raise ValueError(f"Plan: steps wait for each other: {' -> '.join(map(str, error.args[1]))}") from None
         self._kept: dict[str, StepReport] = {}
+        self._is_running = False
 
     @property
     def results(self) -> dict[str, Any]:
@@ -101,7 +102,19 @@ class Plan:
         return {id: kept.block["content"] for id, kept in self._kept.items()}
 
     async def run(self, registry: Any, **options: Any) -> Report:
-        """Runs what has not succeeded yet. `options` are those of `execute_tool_calls`."""
+        """Runs what has not succeeded yet. `options` are those of `execute_tool_calls`.
+
+        Raises RuntimeError where an earlier run is not over: its steps would run twice.
+        """
+        if self._is_running:
+            raise RuntimeError("Plan.run: it runs already: await that run first, or make a Plan of its own")
+        self._is_running = True
+        try:
+            return await self._run(registry, options)
+        finally:
+            self._is_running = False
+
+    async def _run(self, registry: Any, options: Mapping[str, Any]) -> Report:
         runs = [_Running(step, self) for step in self.steps if step.id not in self._kept]
         by_id = {run.step.id: run for run in runs}
         for run in runs:

@@ -61,6 +61,8 @@ class Tool:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"Tool(name={self.name!r}): a tool needs a name")
+        if not isinstance(self.description, str):
+            raise TypeError(f"Tool {self.name}: description is no text but {type(self.description).__qualname__}")
         if not isinstance(self.schema, Mapping):
             raise TypeError(f"Tool {self.name}: schema is no mapping but {type(self.schema).__qualname__}")
         self.requires = (self.requires,) if isinstance(self.requires, str) else tuple(self.requires)

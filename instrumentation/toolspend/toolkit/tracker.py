@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,10 @@ class Budget:
             raise ValueError(f'Budget(then={self.then!r}): give "warn", "compress" or "refuse"')
         if self.max_tokens is None and self.max_cost_usd is None and self.max_calls is None:
             raise ValueError("Budget: give max_tokens, max_cost_usd or max_calls")
+        for name in ("max_tokens", "max_cost_usd", "max_calls", "compress_to_tokens"):
+            limit = getattr(self, name)
+            if limit is not None and not (math.isfinite(limit) and limit >= 0):
+                raise ValueError(f"Budget({name}={limit!r}): give a number from 0 on")
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,21 @@ def test_odd_results_are_shortened_like_others(result: Any) -> None:
     assert "E77" in found.text and "ord-4711" in found.text.lower()
 
 
+@pytest.mark.parametrize("number", ["0.1234567890123456789012345", "1e400", "123456789012345678.25"])
+def test_a_number_beyond_a_float_keeps_its_digits(number: str) -> None:
+    """Also where all fits: it is a text then, as the number beside it is not the one that was said."""
+    for rows in ("", ',{"id":"ord-1","rate":0.5}' * 400):
+        text = f'[{{"id":"ord-4711","rate":{number}}}{rows}]'
+        assert number in made(text.replace("},{", "},\n{")).text
+
+
+def test_a_key_that_comes_twice_is_said_twice() -> None:
+    """What JSON makes of such an object is one of the two."""
+    rows = ",\n".join(f'{{"id":"ord-{n}","state":"open"}}' for n in range(300))
+    found = made(f'[{rows},\n{{"id":"ord-4711","state":"failed E77","state":"failed E78"}}]')
+    assert "E77" in found.text and "E78" in found.text
+
+
 def test_what_is_too_deep_for_json_is_cut_where_it_is_marked() -> None:
     """A hundred levels stay."""
     said = content_of(nested(100_000))

@@ -113,6 +113,25 @@ def test_a_second_run_runs_only_what_failed() -> None:
     assert len(ran) == 4
 
 
+def test_a_plan_runs_once_at_a_time() -> None:
+    """A second run beside the first would run its steps twice: it is refused, and the first goes on."""
+    ran: list[int] = []
+
+    async def once(n: int) -> int:
+        ran.append(n)
+        await asyncio.sleep(0)
+        return n
+
+    async def both() -> list[Any]:
+        plan, registry = Plan([Step("one", "once", {"n": 1})]), registry_of(once=once)
+        found = await asyncio.gather(plan.run(registry), plan.run(registry), return_exceptions=True)
+        return [*found, await plan.run(registry)]
+
+    first, second, third = asyncio.run(both())
+    assert statuses(first) == {"one": "done"} and statuses(third) == {"one": "kept"} and ran == [1]
+    assert isinstance(second, RuntimeError) and "runs already" in str(second)
+
+
 def test_the_report_says_what_parallelism_brought() -> None:
     """Sequential time is the sum, the critical path the longest chain; the speed-up is their bound."""
 

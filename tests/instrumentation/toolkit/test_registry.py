@@ -253,6 +253,22 @@ def test_where_nothing_is_known_what_suits_comes_first() -> None:
     assert names(registry.get_tools_for_task(query="which grommet?", max_tools=2)) == ["get_aaa", "list_ccc"]
 
 
+@pytest.mark.parametrize(
+    ("embed", "said"),
+    [
+        (lambda texts: [[1.0, 0.0]], "not one row of numbers a text"),
+        (lambda texts: [1.0 for _ in texts], "not one row of numbers a text"),
+        (lambda texts: [[1.0], [1.0, 2.0]], "list is no table of numbers"),
+        (lambda texts: None, "embed: "),
+    ],
+)
+def test_an_embedding_that_is_no_table_is_refused_by_name(embed: Any, said: str) -> None:
+    """Where a task is first given; not as an error of numpy's."""
+    with pytest.raises(TypeError, match=said) as error:
+        ToolRegistry(shop(), embed=embed).get_tools_for_task(query="a refund")
+    assert "\n" not in str(error.value)
+
+
 def test_an_embedding_finds_what_shares_no_word() -> None:
     """A function of the caller's turns texts into vectors; each tool's text is embedded once."""
     asked: list[int] = []

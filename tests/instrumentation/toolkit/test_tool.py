@@ -210,6 +210,13 @@ def test_an_mcp_tool_is_called_over_its_session() -> None:
     asyncio.run(use())
 
 
+def test_a_description_that_is_no_text_is_refused() -> None:
+    """At once, and by name; a definition without one has an empty one."""
+    with pytest.raises(TypeError, match="Tool search: description is no text but NoneType"):
+        Tool("search", None, {})  # type: ignore[arg-type]
+    assert Tool.from_dict({"name": "search", "description": None}).description == ""
+
+
 @pytest.mark.parametrize("wrong", [{}, {"name": 3}, {"name": ""}])
 def test_a_tool_without_a_name_is_refused(wrong: dict[str, Any]) -> None:
     """One line says so."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -280,3 +281,6 @@ def test_a_budget_without_a_limit_is_refused() -> None:
         Budget("warn")
     with pytest.raises(ValueError, match='give "warn"'):
         Budget("explode", max_calls=1)  # type: ignore[arg-type]
+    for wrong in (math.nan, math.inf, -1.0):
+        with pytest.raises(ValueError, match=r"max_cost_usd=.*give a number from 0 on"):
+            Budget("warn", max_cost_usd=wrong)

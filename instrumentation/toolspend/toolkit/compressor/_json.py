@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from ...evidence.weight import weigh
@@ -30,12 +31,29 @@ _HUGE: Final = 1e300
 def parsed(text: str) -> Any:
     """The value of a JSON text, or of JSON lines as a list. Raises ValueError."""
     try:
-        return json.loads(text)
+        return _loads(text)
     except ValueError:
         lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) < 2 or not all(line.lstrip().startswith(("{", "[")) for line in lines):
             raise
-        return [json.loads(line) for line in lines]
+        return [_loads(line) for line in lines]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key comes twice")  # what one of them says would be gone
+    return found
+
+
+def _number(text: str) -> float | str:
+    """The number, or its text where a float is another one."""
+    number = float(text)
+    # 15 digits are always told apart.
+    return number if (len(text) < 16 and "e" not in text.lower()) or Decimal(text) == Decimal(repr(number)) else text
+
+
+_loads: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number).decode
 
 
 def compress(text: str, max_tokens: int, focus: Focus) -> Fitted:
