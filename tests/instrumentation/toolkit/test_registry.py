@@ -175,7 +175,7 @@ def test_what_is_edited_in_place_counts_at_once() -> None:
 
 
 def test_a_schema_that_is_edited_in_place_counts_too() -> None:
-    """A parameter that came or went counts at once; one by another name where a task is new, and then for all."""
+    """A parameter that came, went or has another name counts at once, also for a task that was asked before."""
     registry = ToolRegistry([*shop(), Tool("zulu", "Waits.", {"type": "object", "properties": {"x": {}}})])
     schema = registry.tools["zulu"].schema
 
@@ -187,11 +187,11 @@ def test_a_schema_that_is_edited_in_place_counts_too() -> None:
     assert first("barometer") == "zulu"
     del schema["properties"]["barometer"]
     assert first("barometer") != "zulu"
-    del schema["properties"]["x"]
-    schema["properties"]["thermometer"] = {}
+    assert first("thermometer") != "zulu"
+    schema["properties"]["thermometer"] = schema["properties"].pop("x")
     assert first("thermometer") == "zulu"
     schema["properties"] = {"barometer": {}}
-    assert first("a thermometer, please") != "zulu"
+    assert first("thermometer") != "zulu"
     assert first("barometer") == "zulu"
     assert [each.name for each in registry.find_tools("barometer", 1)] == ["zulu"]
 
