@@ -19,8 +19,8 @@ from .attribution.densities import is_settled
 from .attribution.growth import Growth
 from .otlp_values import LOG_KIND
 from .prices import PriceBook
-from .responses import Responses
 from .rows import Evidence, LlmRequest, SeenDefinition, Span, ToolBatch, ToolCall
+from .seen import Seen
 from .sessions import Said, SessionRows, complete, finish, without_span
 from .traces import TraceRows, trace_rows
 from .trees import INHERITED, Tree, names_in
@@ -341,7 +341,10 @@ class Continued:
         self.book: PriceBook | None = None
         self.emitters: set[tuple[str | None, str | None]] | None = None
         """Services and instrumentations that told of their requests, and maybe some whose requests are gone."""
-        self.responses: Responses | None = None
+        self.responses: Seen | None = None
+        """Responses that requests have had."""
+        self.stored: Seen | None = None
+        """Traces of which spans are stored."""
 
     def keep(self, session_id: str, session: KnownSession, traces: Iterable[tuple[str, KnownTrace]]) -> None:
         """Keeps a session with its traces, which are of no other."""
@@ -365,3 +368,4 @@ class Continued:
         self.book = None
         self.emitters = None
         self.responses = None
+        self.stored = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -23,7 +23,6 @@ from .claude_code import ONLY_BESIDE
 from .claude_code.once import tell_once
 from .continued import Changes, Continued, KnownSession, KnownTrace, NotContinued, Told
 from .prices import PriceBook
-from .responses import Responses
 from .rows import (
     Compression,
     Evidence,
@@ -36,6 +35,7 @@ from .rows import (
     ToolSelection,
     to_arrow,
 )
+from .seen import Seen
 from .sessions import Said, SessionRows
 from .spans import SpanBatch
 from .statements import execute
@@ -87,6 +87,8 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
     session_ids: set[str] = set()
     pending = set(trace_ids)
     while pending:
+        if memory is not None and memory.stored is not None:
+            memory.stored.add(pending)
         found: dict[str, TraceRows] = {}
         touched = set(_column(con, "sessions_of_traces", sorted(pending)))
         for trace_id, spans in _load(con, sorted(pending)).items():
@@ -152,12 +154,10 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
             if row.trace_id not in whole:
                 by_trace[row.trace_id].append(stored.span([*row[:12], row.attributes, row.events]))
     plans: dict[str, list[_Part]] = defaultdict(list)
-    unknown = sorted(by_trace.keys() - memory.traces.keys())
-    counts = (
-        dict(execute(con, schema.query("count_spans"), [unknown]).fetchall()) if unknown and memory.sessions else {}
-    )
+    counts = {name: len(by_trace[name]) for name in by_trace.keys() - memory.traces.keys()}
+    all_new = _without_earlier_spans(con, counts, memory)
     for trace_id, listed in by_trace.items():
-        session_id, part = _part(memory, trace_id, listed, counts.get(trace_id))
+        session_id, part = _part(memory, trace_id, listed, is_whole=trace_id in all_new)
         if part is None:
             whole.add(trace_id)
         elif session_id is not None:
@@ -200,11 +200,23 @@ def go_on(con: duckdb.DuckDBPyConnection, spans: SpanBatch, memory: Continued, c
     return derived._replace(session_ids=sorted({*derived.session_ids, *growths}), growths=growths)
 
 
-def _part(memory: Continued, trace_id: str, spans: list[Span], count: int | None) -> tuple[str | None, _Part | None]:
+def _without_earlier_spans(con: duckdb.DuckDBPyConnection, new: Mapping[str, int], memory: Continued) -> set[str]:
+    """Those of these traces, given with how many spans of each are new, of which nothing was stored before."""
+    if not new or not memory.sessions:
+        return set()
+    if memory.stored is None:
+        memory.stored = Seen(con, "numbers_of_traces")
+    seen = [name for name in new if memory.stored.may_have([name])]
+    memory.stored.add(new)
+    counts = dict(execute(con, schema.query("count_spans"), [sorted(seen)]).fetchall()) if seen else {}
+    return {name for name, count in new.items() if counts.get(name, count) == count}
+
+
+def _part(memory: Continued, trace_id: str, spans: list[Span], *, is_whole: bool) -> tuple[str | None, _Part | None]:
     """The known session that new spans of a trace go on with, if they do; without one nothing follows from them."""
     trace = memory.traces.get(trace_id)
     if trace is None:
-        if count != len(spans) or not (_names(trace_id, spans) & memory.sessions.keys()):
+        if not is_whole or not (_names(trace_id, spans) & memory.sessions.keys()):
             return None, None
         trace = KnownTrace()
     try:
@@ -287,7 +299,7 @@ def _traces_of_twins(con: duckdb.DuckDBPyConnection, traces: Iterable[TraceRows]
 def _have_requests(con: duckdb.DuckDBPyConnection, responses: Iterable[str], memory: Continued) -> bool:
     """Whether earlier requests have any of these responses; nothing is asked where none can have."""
     if memory.responses is None:
-        memory.responses = Responses(con)
+        memory.responses = Seen(con, "numbers_of_responses")
     return memory.responses.may_have(responses) and bool(_column(con, "traces_of_responses", sorted(responses)))
 
 

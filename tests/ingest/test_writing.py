@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 from attributed import emptied
-from toolspend_ingest.responses import Responses
 from toolspend_ingest.rows import LlmRequest, RequestCopy
+from toolspend_ingest.seen import Seen
 from toolspend_ingest.statements import execute
 from toolspend_ingest.writing import FEW, Together, insert_rows
 
@@ -69,7 +69,7 @@ def test_responses_are_known_without_asking_for_each() -> None:
     con = emptied()
     odd = ["msg_1", "é\ud800"]
     insert_rows(con, LlmRequest, [LlmRequest("r", "t", AT, 1.0, "ok", response_id="msg_1")])
-    responses = Responses(con)
+    responses = Seen(con, "numbers_of_responses")
     assert (responses.may_have(["msg_1"]), responses.may_have(["msg_2"]), responses.may_have([])) == (
         True,
         False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -189,4 +190,35 @@ def test_a_request_below_a_span_that_was_not_read_has_what_that_says(stores: Cal
     assert store.went_on[0] == before + 1
     users = store.cursor().execute("select distinct request_id, user_id from llm_requests where user_id is not null")
     assert users.fetchall() == [(f"{14:016x}", "u-9")]
+    assert_whole(store)
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_trace_that_had_spans_before_its_session_is_named_is_derived_whole(
+    is_read: bool, stores: Callable[[], Store]
+) -> None:
+    """What was stored of it is found, whether it came before traces were first asked for, or since."""
+    store = stores()
+    nameless = chat(2, 50, 20, 50)
+    nameless = replace(nameless, attributes={k: v for k, v in nameless.attributes.items() if k != at.CONVERSATION_ID})
+    session = [chat(1, place, place, place) for place in range(1, 13)]
+    load(store, made(*session))
+    if is_read:
+        load(store, made(chat(3, 14, 14, 14)))
+    load(store, made(nameless))
+    load(store, made(chat(1, 15, 15, 15)))
+    load(store, made(chat(2, 51, 21, 51)))
+    found = store.cursor().execute("select distinct session_id from llm_requests where trace_id = ?", [f"{2:032x}"])
+    assert found.fetchall() == [("conv-1",)]
+    assert_whole(store)
+
+
+def test_a_trace_that_is_new_is_not_looked_for(stores: Callable[[], Store]) -> None:
+    """Each request of a session may have a trace of its own: it is added as one of a known trace is."""
+    store = stores()
+    load(store, made(*(chat(place, place, place, place) for place in range(1, 13))))
+    before, _ = store.went_on
+    for place in range(13, 16):
+        load(store, made(chat(place, place, place, place)))
+    assert store.went_on[0] == before + 3
     assert_whole(store)

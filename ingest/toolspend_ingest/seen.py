@@ -1,4 +1,4 @@
-"""Which responses requests have had: eight bytes for each, so that the table is not read for every batch."""
+"""Which ids a table has had: eight bytes for each, so that it is not read for every batch."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LOOSE: Final = 10_000
 """So many numbers are kept one by one (100 bytes each) before they are put in order with the others."""
 
 
-class Responses:
-    """The responses of all requests, and maybe some whose requests are gone."""
+class Seen:
+    """The ids whose numbers a query gives, those added since, and maybe some that are gone."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        table = con.sql(schema.query("numbers_of_responses")).to_arrow_table()
+    def __init__(self, con: duckdb.DuckDBPyConnection, query: str) -> None:
+        table = con.sql(schema.query(query)).to_arrow_table()
         self._numbers = np.unique(table["number"].to_numpy())
         self._loose: set[int] = set()
 
@@ -27,14 +27,16 @@ class Responses:
         return len(self._numbers) + len(self._loose)
 
     def add(self, ids: Iterable[str | None]) -> None:
-        """Requests got these responses."""
-        self._loose.update(_number(each) for each in ids if each)
+        """These came; what is None is none."""
+        self._loose.update(number for each in ids if each and not self._has(number := _number(each)))
         if len(self._loose) > _LOOSE:
-            self._numbers = np.union1d(self._numbers, np.array(list(self._loose), dtype=np.uint64))
+            more = np.sort(np.fromiter(self._loose, np.uint64, len(self._loose)))
+            # An insertion copies what is there; to sort it all again took most of the time of a large store's batch.
+            self._numbers = np.insert(self._numbers, np.searchsorted(self._numbers, more), more)
             self._loose.clear()
 
     def may_have(self, ids: Iterable[str]) -> bool:
-        """Whether a request may have one of these responses; where not, none has."""
+        """Whether the table may have one of these; where not, it has none."""
         return any(self._has(_number(each)) for each in ids)
 
     def _has(self, number: int) -> bool:
