@@ -32,7 +32,7 @@ from .spans import SpanBatch, SpanRow
 from .statements import execute
 from .writing import FEW, Together
 
-DERIVATION = "10"
+DERIVATION = "11"
 """Rises with every change of the rules that make derived rows; a store made with others is recomputed on open."""
 
 Progress = Callable[[int, int], None]

@@ -28,13 +28,24 @@ _glimpse = msgspec.json.Decoder(_Glimpse).decode
 
 
 def of_traces(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
-    """The spans of traces from which anything follows, in the conventions' words."""
-    found: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
+    """The spans of traces from which anything follows, in the conventions' words, each id once.
+
+    Of those that came again with another start, and so were stored again, the latest and fullest counts.
+    """
     sessions = [f'$."{name}"' for name in SESSION_ATTRIBUTES]
     values = {**vocabularies.speaking(), "sessions": sessions, "traces": list(trace_ids)}
+    kept: dict[tuple[str, str], Sequence[Any]] = {}
     for row in rows_of(con.sql(schema.query("spans_of_traces"), params=values).to_arrow_table()):
-        found[row[0]].append(span(row))
+        if (other := kept.setdefault((row[0], row[1]), row)) is not row and _fullness(row) > _fullness(other):
+            kept[row[0], row[1]] = row
+    found: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
+    for (trace_id, _), row in kept.items():
+        found[trace_id].append(span(row))
     return found
+
+
+def _fullness(row: Sequence[Any]) -> tuple[Any, ...]:
+    return row[9], len(row[12].encode()), row[12], row[8]
 
 
 def span(row: Sequence[Any]) -> Span:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import duckdb
 import pytest
 
 import toolspend_ingest
-from agent_trace import agent_spans, chat
+from agent_trace import agent_spans, chat, tool
 from otlp_requests import Made, json_text, protobuf
 from toolspend import attributes as at
 from toolspend_ingest import Store, schema
@@ -25,6 +26,7 @@ from toolspend_ingest.decode import decode
 from toolspend_ingest.errors import StoreFailed, StoreLocked, StoreMissing, StoreOutdated, StoreTooNew, StoreUnreadable
 from toolspend_ingest.spans import SpanBatch
 
+CONSERVED = (Path(__file__).parents[1] / "conservation.sql").read_text(encoding="utf-8")
 DERIVED = (
     "spans",
     "llm_requests",
@@ -319,6 +321,24 @@ def test_of_two_copies_of_a_span_the_fuller_stays(tmp_path: Path) -> None:
         with Store.open(tmp_path / f"{number} at once.duckdb") as store:
             store.append(batch(order), "a", "a", None)
             assert store.cursor().execute("select duration_ms from spans").fetchall() == [(3000.0,)]
+
+
+def test_a_span_that_comes_again_with_another_start_is_billed_once(tmp_path: Path) -> None:
+    """By the later and fuller one, in either order and in any batches, and the ledger sums to that bill."""
+    early = chat(1, 2, 0, 1)
+    late = chat(1, 2, 0.5, 1, attributes={at.OUTPUT_TOKENS: 77})
+    call = tool(1, 5, "search", "call_a", 3)
+    found = []
+    for number, order in enumerate(([[early], [late]], [[late], [early]], [[early, late]])):
+        with Store.open(tmp_path / f"{number}.duckdb") as store:
+            for spans in order:
+                store.append(batch([*spans, replace(call, at_s=3 + spans[0].at_s)]), "a", "a", None)
+            cursor = store.cursor()
+            assert cursor.execute(CONSERVED).fetchall() == []
+            assert cursor.execute("select count(*) from tool_calls").fetchall() == [(1,)]
+            found.append(cursor.execute("select output_tokens, started_at, cost_usd from llm_requests").fetchall())
+    assert [row[0] for row in found[0]] == [77]
+    assert found[1:] == found[:1] * 2
 
 
 def test_a_session_that_loses_its_request_is_attributed_again(store: Store) -> None:
