@@ -20,6 +20,8 @@ from .values import text
 
 TOKENS: Final = "claude_code.token.usage"
 _TYPES: Final = ("input", "output", "cacheRead", "cacheCreation")
+_TOTAL: Final = "total"
+"""The interval of a sum since the beginning: with every export it is the same series, and the latest is all of it."""
 
 
 class Point(NamedTuple):
@@ -35,22 +37,33 @@ class Point(NamedTuple):
 
 def spans_of(points: Iterable[Point]) -> Iterator[SpanRow | BadSpan]:
     """A span for each series and interval; points that name no session cannot be told from what events say."""
-    groups: dict[tuple[str, ...], dict[str, Point]] = defaultdict(dict)
+    groups: dict[tuple[str, str, str], list[Point]] = defaultdict(list)
     for point in points:
         session, kind = text(point.attributes, "session.id"), text(point.attributes, "type")
         if session is None:
             yield BadSpan("it names no session", f"metric {TOKENS}")
         elif kind in _TYPES:
             rest = sorted((name, str(value)) for name, value in point.attributes.items() if name != "type")
-            # A sum since the beginning is the same series with every export, and the latest is the whole of it.
-            interval = str(point.end_ns) if point.is_delta else "total"
-            groups[session, interval, to_json(rest)][kind] = point
-    for (session, interval, series), by_type in groups.items():
-        try:
-            yield _span(session, interval, series, by_type)
-        except BadSpan as bad:
-            bad.where = f"metric {TOKENS}"
-            yield bad
+            groups[session, str(point.end_ns) if point.is_delta else _TOTAL, to_json(rest)].append(point)
+    for (session, interval, series), listed in groups.items():
+        for part in [listed] if interval != _TOTAL else _processes(listed):
+            try:
+                yield _span(session, interval, series, {str(point.attributes["type"]): point for point in part})
+            except BadSpan as bad:
+                bad.where = f"metric {TOKENS}"
+                yield bad
+
+
+def _processes(points: Iterable[Point]) -> Iterator[list[Point]]:
+    """Sums since the beginning by the process that counted them, the latest of each last: those of one overlap, and a
+    session that goes on in another process counts anew."""
+    found: list[Point] = []
+    for point in sorted(points, key=lambda each: each.start_ns):
+        if found and point.start_ns > max(each.end_ns for each in found):
+            yield sorted(found, key=lambda each: each.end_ns)
+            found = []
+        found.append(point)
+    yield sorted(found, key=lambda each: each.end_ns)
 
 
 def _span(session: str, interval: str, series: str, by_type: Mapping[str, Point]) -> SpanRow:
@@ -59,6 +72,9 @@ def _span(session: str, interval: str, series: str, by_type: Mapping[str, Point]
     tokens = {kind: by_type[kind].tokens if kind in by_type else 0 for kind in _TYPES}
     ended_at = moment(max(point.end_ns for point in by_type.values()), "time of the metric")
     started_at = moment(min(point.start_ns or point.end_ns for point in by_type.values()), "time of the metric")
+    # A collector may send the types of one interval apart: each part is billed for what it has.
+    began_ns = min(point.start_ns for point in by_type.values())
+    own = str(began_ns) if interval == _TOTAL else ",".join(sorted(by_type))
     attributes = {
         at.OPERATION: at.OPERATION_CHAT,
         at.PROVIDER: "anthropic",
@@ -72,7 +88,7 @@ def _span(session: str, interval: str, series: str, by_type: Mapping[str, Point]
     }
     return SpanRow(
         trace_id=trace_id_of(session),
-        span_id=span_id_of(session, "metric", interval, series),
+        span_id=span_id_of(session, "metric", interval, series, own),
         parent_span_id=None,
         name=clean(f"chat {model}" if model else "chat"),
         kind="client",

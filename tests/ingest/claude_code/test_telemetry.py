@@ -69,14 +69,18 @@ def request_event(number: int, at_s: float, **said: Any) -> Json:
 
 
 def metrics(
-    *tokens: tuple[str, int], session: str | None = "session-1", at_s: float = 60, temporality: int = 1
+    *tokens: tuple[str, int],
+    session: str | None = "session-1",
+    at_s: float = 60,
+    from_s: float = 0,
+    temporality: int = 1,
 ) -> Json:
     """An export of the token metric: `tokens` by type."""
     named = {"session.id": session} if session else {}
     points = [
         {
             "attributes": pairs({"type": kind, "model": MODEL, **named}),
-            "startTimeUnixNano": str(AT * 10**9),
+            "startTimeUnixNano": str(int((AT + from_s) * 1e9)),
             "timeUnixNano": str(int((AT + at_s) * 1e9)),
             "asDouble": count,
         }
@@ -294,3 +298,30 @@ def test_a_metric_that_counts_since_the_beginning_is_not_summed(store: Store, ro
     store_all(store, [exports[0], exports[2], exports[1]])
     assert rows("select count(*) as n, sum(input_tokens)::bigint as input, sum(output_tokens)::bigint as output"
                 " from llm_requests") == [{"n": 1, "input": 30, "output": 3}]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_together", [True, False])
+def test_a_session_that_went_on_in_another_process_has_the_metrics_of_both(
+    store: Store, rows: Rows, is_together: bool
+) -> None:
+    """A sum since the beginning begins anew there; a collector may send both at once. Each is billed once."""
+    of_both = [
+        [metrics(("input", 30), ("output", 15), at_s=60 * n, temporality=2) for n in (1, 2)],
+        [metrics(("input", 4), ("output", 2), at_s=560, from_s=500, temporality=2)],
+    ]
+    exports = [each for listed in of_both for each in listed]
+    if is_together:
+        exports = [{"resourceMetrics": [owner for each in exports for owner in each["resourceMetrics"]]}]
+    store_all(store, [*exports, *exports])
+    assert rows("select input_tokens, output_tokens from llm_requests order by started_at") == [
+        {"input_tokens": 30, "output_tokens": 15},
+        {"input_tokens": 4, "output_tokens": 2},
+    ]
+
+
+def test_types_of_one_interval_that_come_apart_are_billed_both(store: Store, rows: Rows) -> None:
+    """A collector that bounds its batches may cut between two points of one time."""
+    parts = [metrics(("input", 10), ("cacheRead", 200)), metrics(("output", 5))]
+    store_all(store, [*parts, *parts])
+    assert rows("select sum(input_tokens)::bigint as input, sum(output_tokens)::bigint as output"
+                " from llm_requests") == [{"input": 210, "output": 5}]  # fmt: skip
