@@ -23,8 +23,7 @@ from .traces import STREAM, SUM, TraceRows, is_same_usage
 
 RESPONSE: Final = "response_id"
 TWIN: Final = "twin"
-_OWN: Final = {at.SCOPE, at.ANTHROPIC_SCOPE}
-"""The SDK's own spans and ours: what they say of usage, model and end is what the response said."""
+_SDK: Final = "com.anthropic.sdk."
 _USAGE: Final = (
     "input_tokens",
     "uncached_tokens",
@@ -178,6 +177,12 @@ def _are_twins(inner: _Told, outer: _Told) -> bool:
     return inner.is_root and one.service == other.service and one.input_tokens is not None and bool(one.input_tokens)
 
 
+def _is_own(scope: str | None) -> bool:
+    """Whether it is the SDK's own span, of any of its clients, or ours: what these say of usage, model and end is what
+    the response said."""
+    return scope is not None and (scope == at.SCOPE or scope.startswith(_SDK))
+
+
 def _is_same_model(one: str | None, other: str | None) -> bool:
     if one is None or other is None:
         return True
@@ -192,7 +197,8 @@ def _settle(group: list[_Told]) -> None:
     ranked = sorted(candidates, key=lambda each: _richness(each, has_several_traces), reverse=True)
     best = ranked[0]
     request = best.request
-    source = next((each.request for each in ranked if each.request.is_usage_known and each.request.scope in _OWN), None)
+    known = (each.request for each in ranked if each.request.is_usage_known)
+    source = next((each for each in known if _is_own(each.scope)), None)
     if source is not None and source is not request:
         for name in _USAGE:
             setattr(request, name, getattr(source, name))
@@ -222,7 +228,7 @@ def _richness(told: _Told, has_several_traces: bool) -> tuple[bool, bool, bool, 
     request, evidence = told.request, told.evidence
     is_apart = has_several_traces and told.is_root and told.reason == TWIN
     filled = sum(value is not None for value in astuple(request))
-    has_own_evidence = evidence is not None and request.scope in _OWN
+    has_own_evidence = evidence is not None and _is_own(request.scope)
     return request.is_usage_known, not is_apart, has_own_evidence, evidence is not None, filled
 
 

@@ -68,6 +68,17 @@ def test_three_that_lie_within_each_other_are_one(store: Store, rows: Rows) -> N
     assert set(copies(rows)) == {1, 2}
 
 
+def test_a_client_of_a_cloud_is_the_sdk_too(store: Store, rows: Rows) -> None:
+    """What it says of the answer counts as what the SDK says elsewhere: its scope has the cloud's name behind."""
+    gateway = framework(1, 1, lasts_s=2, scope="a.gateway", attributes={
+        at.PROVIDER: "openai", at.RESPONSE_ID: "msg_2", at.OUTPUT_TOKENS: 11, at.USER_ID: "u", at.SERVICE_TIER: "x",
+        at.FINISH_REASONS: ["stop"], at.OUTPUT_SEGMENTS: json.dumps([["a", 3]])})  # fmt: skip
+    load(store, gateway, sdk(1, 2, 0.5, parent=1, scope=f"{SDK}.bedrock", attributes={at.PROVIDER: "aws.bedrock"}))
+    assert rows("select output_tokens, is_usage_known from llm_requests") == [
+        {"output_tokens": 10, "is_usage_known": True}
+    ]
+
+
 def test_what_a_tool_asks_is_its_own(store: Store, rows: Rows) -> None:
     """A request of a tool that runs within a request's span, or of an agent, is another one."""
     agent = Made(1, 4, "invoke_agent", {at.OPERATION: "invoke_agent"}, 1, scope=OTHER)

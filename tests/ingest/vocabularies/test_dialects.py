@@ -267,6 +267,10 @@ def test_every_operation_of_a_model_is_a_request(store: Store, rows: Rows, opera
     [
         ("toolspend", "1", "anthropic", Input.INCLUDES),
         ("com.anthropic.sdk.python", "2.12.0", "anthropic", Input.INCLUDES),
+        ("com.anthropic.sdk.python.bedrock", "2.14.0", "aws.bedrock", Input.INCLUDES),
+        ("com.anthropic.sdk.python.vertex", "2.14.0", "gcp.vertex_ai", Input.INCLUDES),
+        ("com.anthropic.sdk.typescript", "0.95.0", "anthropic", Input.INCLUDES),
+        ("com.anthropic.claude-platform", None, "anthropic", Input.INCLUDES),
         ("opentelemetry.instrumentation.genai.anthropic", "1.3b0", "anthropic", Input.INCLUDES),
         ("opentelemetry.instrumentation.anthropic", "0.38.0", "anthropic", Input.INCLUDES),
         ("opentelemetry.instrumentation.langchain", "0.62.4", "anthropic", Input.INCLUDES),
