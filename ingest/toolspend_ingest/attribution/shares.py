@@ -238,7 +238,7 @@ class _Sharing:
         limited = np.clip(rest, (_LEAST * wanted).astype(np.int64), (_MOST * wanted).astype(np.int64) + _SLACK)
         # With usage alone all of a growth is the calls in between, of whatever size, unless their sizes were told.
         is_all = contexts.lineage.is_inferred[rows] & (self.anchor[rows] >= 0) & (untold > 0)
-        limited = np.where(is_all, rest, limited)
+        limited = np.where(is_all, np.maximum(rest, 0), limited)
         is_direct |= is_all & (base >= 0) & (written > 0) & (written < rest) & (written_pieces > 0)
 
         part = of * 3 + np.where(is_direct[of], np.where(is_thinking, 2, np.where(is_written, 1, 0)), 0)

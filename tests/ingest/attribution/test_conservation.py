@@ -165,6 +165,22 @@ def test_every_request_and_rate_sums_to_its_bill(session: Session) -> None:
     assert_conserved(session, attribute(session))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(-40, 40), st.booleans(), SIZES, SIZES), min_size=1, max_size=8))
+def test_prompts_of_usage_alone_that_hardly_grow_sum_to_their_bills(
+    turns: list[tuple[int, bool, int | None, int | None]],
+) -> None:
+    """Calls lie between requests whose prompts grew by less than the frame of a message, or not at all."""
+    session, read = Session("s", [bill("q0", 0, read=20_000, write_5m=80, input=10, output=60)]), 20_000
+    for number, (growth, has_run, asked, given_) in enumerate(turns, 1):
+        read += growth
+        session.requests.append(bill(f"q{number}", 60 * number, read=read, write_5m=80, input=10, output=9))
+        if has_run:
+            at = START + timedelta(seconds=60 * number - 30)
+            session.calls.append(Call(f"run-{number}", f"c{number}", "a", f"q{number - 1}", at, asked, given_))
+    assert_conserved(session, attribute(session))
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.lists(hostile_sessions(), min_size=2, max_size=3))
 def test_a_session_does_not_depend_on_its_batch(sessions: list[Session]) -> None:

@@ -270,6 +270,17 @@ def test_growth_belongs_to_a_call_of_whatever_size_where_none_is_told() -> None:
     assert {row.basis for row in rows if row.tool} == {"inferred"}
 
 
+def test_a_call_after_which_the_prompt_did_not_grow_costs_nothing() -> None:
+    """Not less than nothing either: what it would have to be short of is no other piece's."""
+    talk = Conversation()
+    first, second = (bill(name, at, read=20_000, input=90, output=60) for name, at in (("q0", 0), ("q1", 60)))
+    talk.session = Session("s", [first, second])
+    talk.call("small", "c1", "q0", second=30)
+    rows = pick(ledger(talk.session), request_id="q1")
+    assert tokens(pick(rows, rate="cache_read")) == 20_000
+    assert pick(rows, tool="small") == []
+
+
 def test_runs_of_unknown_size_weigh_alike() -> None:
     """Of two calls between requests, one of unknown size does not take all of the growth."""
     talk = Conversation()
