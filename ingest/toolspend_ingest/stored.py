@@ -5,7 +5,7 @@ scope and one partial reading of its attributes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -35,7 +35,8 @@ def of_traces(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str]) -> dict[
     sessions = [f'$."{name}"' for name in SESSION_ATTRIBUTES]
     values = {**vocabularies.speaking(), "sessions": sessions, "traces": list(trace_ids)}
     kept: dict[tuple[str, str], Sequence[Any]] = {}
-    for row in rows_of(con.sql(schema.query("spans_of_traces"), params=values).to_arrow_table()):
+    rows: Iterator[Sequence[Any]] = rows_of(con.sql(schema.query("spans_of_traces"), params=values).to_arrow_table())
+    for row in rows:
         if (other := kept.setdefault((row[0], row[1]), row)) is not row and _fullness(row) > _fullness(other):
             kept[row[0], row[1]] = row
     found: dict[str, list[Span]] = {trace_id: [] for trace_id in trace_ids}
