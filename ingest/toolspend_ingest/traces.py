@@ -24,7 +24,7 @@ from .rows import (
     ToolSelection,
 )
 from .trees import Tree
-from .vocabularies import logfire, vercel
+from .vocabularies import claude_code, logfire, vercel
 
 NESTED: Final = "nested"
 STREAM: Final = "stream"
@@ -198,6 +198,8 @@ def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> l
         if outer is not None and _is_same_call(call, outer):
             _complete(outer, call)
             outer_of[span.span_id] = outer
+        elif call.tool == claude_code.EXECUTION:
+            continue  # what ran was never told
         else:
             outer_of[span.span_id] = call
             kept.append(call)
@@ -205,6 +207,8 @@ def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> l
 
 
 def _is_same_call(inner: ToolCall, outer: ToolCall) -> bool:
+    if inner.tool == claude_code.EXECUTION:
+        return True
     if inner.tool_call_id is not None and outer.tool_call_id is not None:
         return inner.tool_call_id == outer.tool_call_id
     return is_same_tool(inner.tool, outer.tool)
@@ -221,6 +225,8 @@ def _complete(outer: ToolCall, inner: ToolCall) -> None:
             setattr(outer, name, getattr(inner, name))
     if outer.status == "unset":
         outer.status = inner.status
+    if inner.tool == claude_code.EXECUTION:
+        outer.duration_ms = inner.duration_ms
 
 
 def _link_requests(rows: TraceRows, spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> None:

@@ -21,13 +21,13 @@ from toolspend.evidence.definitions import canonical
 from toolspend.evidence.segments import Segment, encoded
 from toolspend.evidence.weight import Weight
 
+from . import SUBAGENT
 from .head import head_of
 from .lines import EPOCH, SYNTHETIC, Line
 from .usage import prompt_tokens
 
 _MAIN: Final = "main"
 _TASK_TOOLS: Final = ("Task", "Agent")
-_SUBAGENT: Final = "subagent"
 _SILENT_ATTACHMENTS: Final = "hook_"
 _SPEAKING_ATTACHMENTS: Final = ("hook_additional_context", "hook_blocking_error")
 _CHARS_PER_SIGNED_TOKEN: Final = 6
@@ -188,7 +188,7 @@ class Conversation:
             chain, agent = parent.chain, parent.agent
         else:
             is_side = line.flag("isSidechain") or line.agent is not None
-            chain = (line.agent or line.uuid or _SUBAGENT) if is_side else _MAIN
+            chain = (line.agent or line.uuid or SUBAGENT) if is_side else _MAIN
             agent = self._agent_of(line) if is_side else None
             if line.parent is None and line.kind == "assistant":
                 # An answer has something before it, also where the line does not say what.
@@ -197,7 +197,7 @@ class Conversation:
 
     def _agent_of(self, line: Line) -> str:
         content = line.content
-        return self._agents.get(content, _SUBAGENT) if isinstance(content, str) else _SUBAGENT
+        return self._agents.get(content, SUBAGENT) if isinstance(content, str) else SUBAGENT
 
     def _say(self, line: Line, node: _Node) -> None:
         if line.flag("isVisibleInTranscriptOnly") and not line.flag("isCompactSummary"):

@@ -11,14 +11,13 @@ from toolspend import attributes as at
 
 from ..otlp_values import BadSpan, clean, moment, to_json
 from ..spans import SpanRow
-from . import EVENT_SCOPE, PROVIDER_REQUEST_ID, SERVICE, span_id_of, trace_id_of
+from . import EVENT_SCOPE, PROVIDER_REQUEST_ID, SERVICE, SUBAGENT, span_id_of, trace_id_of
 from .values import count, real, text
 
 PREFIX: Final = "claude_code."
 SCOPE_PREFIX: Final = "com.anthropic.claude_code"
 _MCP_TOOL: Final = "mcp_tool"
 """What a tool of an MCP server is called unless its details are logged."""
-_SUBAGENT: Final = "subagent"
 
 
 class Event(NamedTuple):
@@ -142,11 +141,11 @@ def _row(
     own_id: str | None,
 ) -> SpanRow:
     said = event.attributes
-    is_subagent = text(said, "query_source") == _SUBAGENT
+    is_subagent = text(said, "query_source") == SUBAGENT
     everything = {
         at.CONVERSATION_ID: session,
         at.USER_ID: text(said, "user.id") or text(event.resource, "user.id"),
-        at.AGENT_NAME: text(said, "agent.name") or (_SUBAGENT if is_subagent else None),
+        at.AGENT_NAME: text(said, "agent.name") or (SUBAGENT if is_subagent else None),
         **attributes,
     }
     # A record that is sent again has the time and the number that it had.

@@ -19,7 +19,19 @@ from toolspend import attributes as at
 
 from ..otlp_values import LOG_KIND
 from ..rows import Span
-from . import content, genai, langsmith, log_records, logfire, mcp, openinference, openllmetry, pydantic_ai, vercel
+from . import (
+    claude_code,
+    content,
+    genai,
+    langsmith,
+    log_records,
+    logfire,
+    mcp,
+    openinference,
+    openllmetry,
+    pydantic_ai,
+    vercel,
+)
 from .conventions import SYSTEM, normalise
 
 __all__ = [
@@ -51,11 +63,13 @@ _PYDANTIC_AI: Final = Dialect("pydantic-ai", pydantic_ai.translate, pydantic_ai.
 _VERCEL: Final = Dialect("vercel", vercel.translate, vercel.read_content)
 _LANGSMITH: Final = Dialect("langsmith", langsmith.translate, langsmith.read_content)
 _MCP: Final = Dialect("mcp", mcp.translate, mcp.read_content)
+_CLAUDE_CODE: Final = Dialect("claude code", claude_code.translate, claude_code.read_content)
 _LOG_RECORDS: Final = Dialect("log records", log_records.translate, log_records.read_content)
 
 _BY_SCOPE: Final = {
     at.SCOPE: _GENAI,
     at.ANTHROPIC_SCOPE: _GENAI,
+    **dict.fromkeys(claude_code.SCOPES, _CLAUDE_CODE),
     "pydantic-ai": _PYDANTIC_AI,
     "logfire.anthropic": _LOGFIRE,
     "logfire.openai": _LOGFIRE,

@@ -66,6 +66,16 @@ NAMES: Final = frozenset(
         "request_data",
         "response_data",
         "model_request_parameters",
+        "user_prompt",
+        "system_prompt",
+        "system_prompt_preview",
+        "system_reminders",
+        "new_context",
+        "tool_input",
+        "full_command",
+        "file_path",
+        "response.model_output",
+        "response.thinking_output",
         "langsmith.span.inputs",
         "langsmith.span.outputs",
         at.LOG_RECORDS,
@@ -89,7 +99,11 @@ PREFIXES: Final = (
 _MOST_HARMLESS: Final = 10_000
 _harmless: set[str] = set()
 """Names that were seen not to be of content: one comparison of sets tells of most spans that they hold none."""
-_EVENT_NAMES: Final = frozenset({"content", "message", "tool_calls", "body", "arguments", "gen_ai.event.content"})
+_EVENT_NAMES: Final = frozenset(
+    {"content", "message", "tool_calls", "body", "arguments", "gen_ai.event.content", "output", "diff", "bash_command"}
+)
+_TOOL_OUTPUT: Final = "tool.output"
+"""Claude Code's event of what a tool was given and gave."""
 
 
 def is_content(name: str) -> bool:
@@ -269,7 +283,7 @@ def _calls(event: Mapping[str, Any]) -> Any:
 
 def _is_message(event: object) -> bool:
     name = event.get("name") if isinstance(event, Mapping) else None
-    return isinstance(name, str) and name.startswith("gen_ai.")
+    return isinstance(name, str) and (name.startswith("gen_ai.") or name == _TOOL_OUTPUT)
 
 
 def _flat(event: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ _TABLE: Final = (
     # The anthropic SDKs of all languages, with the platform of a cloud's client behind, and the API's own spans: one
     # reference describes them, and the Python SDK (2.14) adds up the same way for every platform.
     _Row("com.anthropic.sdk.*", (), _WHOLE),
+    _Row("com.anthropic.claude_code.*", (), _WHOLE),
     _Row("com.anthropic.claude-platform", (), _WHOLE_IF_SAID),
     # opentelemetry-instrumentation-genai-anthropic 1.3b0 and openai-v2 2.4b0; older ones of the latter say no cache.
     _Row("opentelemetry.instrumentation.genai.*", (), _WHOLE),

@@ -38,8 +38,9 @@ WORDS: Final = [
     "gen_ai.client.inference.operation.details", '[["c",3,"t","i"],["r",4,"","i"]]',
 ]  # fmt: skip
 SCOPES: Final = [
-    None, "toolspend", "com.anthropic.sdk.python", "pydantic-ai", "logfire.anthropic", "ai", "langsmith", "web",
-    "openinference.instrumentation.langchain", "opentelemetry.instrumentation.langchain",
+    None, "toolspend", "com.anthropic.sdk.python", "com.anthropic.claude_code.tracing", "pydantic-ai",
+    "logfire.anthropic", "ai", "langsmith", "web", "openinference.instrumentation.langchain",
+    "opentelemetry.instrumentation.langchain",
 ]  # fmt: skip
 
 scalars = st.none() | st.booleans() | st.integers(-5, 2**70) | st.floats(allow_nan=False) | st.sampled_from(WORDS)
@@ -60,7 +61,10 @@ events = st.lists(
     ),
     max_size=2,
 )  # fmt: skip
-names = st.sampled_from(["chat", "tools/call find", "Message with", "streaming response from"])
+names = st.sampled_from(
+    ["chat", "tools/call find", "Message with", "streaming response from", "claude_code.llm_request",
+     "claude_code.tool", "claude_code.tool.execution"]
+)  # fmt: skip
 kinds = st.sampled_from(["client", "client", "log"])
 NOW: Final = datetime(2026, 9, 21)
 
