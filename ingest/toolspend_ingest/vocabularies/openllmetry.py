@@ -17,7 +17,12 @@ from .flat import lists
 from .messages import Message, calls, loads, merged, read, read_one
 
 _KIND: Final = "traceloop.span.kind"
-_REQUESTS: Final = {"chat", "completion"}
+_TYPE: Final = "llm.request.type"
+_OPERATIONS: Final = {
+    "chat": at.OPERATION_CHAT,
+    "completion": at.OPERATION_CHAT,
+    "embedding": conventions.OPERATION_EMBEDDINGS,
+}
 _PROPERTIES: Final = "traceloop.association.properties."
 _SESSIONS: Final = (f"{_PROPERTIES}session_id", f"{_PROPERTIES}thread_id", f"{_PROPERTIES}conversation_id")
 
@@ -26,8 +31,8 @@ def translate(span: Span) -> Span:
     """The span in the conventions' words."""
     said = genai.older_names(span)
     if at.OPERATION not in span.attributes:
-        if span.text("llm.request.type") in _REQUESTS:
-            said[at.OPERATION] = at.OPERATION_CHAT
+        if (kind := span.text(_TYPE)) is not None and kind != "unknown":
+            said[at.OPERATION] = _OPERATIONS.get(kind, kind)
         elif span.text(_KIND) == "tool":
             said[at.OPERATION] = at.OPERATION_TOOL
     if span.text(at.OPERATION) == at.OPERATION_TOOL or span.text(_KIND) == "tool":

@@ -312,6 +312,32 @@ def test_an_emitter_that_is_silent_about_the_cache_leaves_its_share_unknown(stor
 # --- OpenLLMetry ----------------------------------------------------------------------------------------------------
 
 
+def test_openllmetry_says_what_kind_of_request_it_is(store: Store, rows: Rows) -> None:
+    """An embedding has no output, which is known; what ranks documents is no request to a model that is billed so."""
+    said = {"gen_ai.system": "OpenAI", "gen_ai.request.model": "text-embedding-3-small"}
+    embedding = {**said, "llm.request.type": "embedding", "gen_ai.usage.prompt_tokens": 100}
+    rerank = {**said, "llm.request.type": "rerank", "gen_ai.request.model": "rerank-v3"}
+    older = {
+        **said,
+        "llm.request.type": "unknown",
+        "gen_ai.usage.prompt_tokens": 7,
+        "gen_ai.usage.completion_tokens": 1,
+    }
+    scope = "opentelemetry.instrumentation.openai.v1"
+    load(
+        store,
+        Made(1, 1, "openai.embeddings", embedding, scope=scope, kind="client"),
+        Made(1, 2, "cohere.rerank", rerank, scope=scope, kind="client", at_s=2),
+        Made(1, 3, "openai.chat", {**older, "gen_ai.request.model": "gpt-4o"}, scope=scope, kind="client", at_s=4),
+    )
+    assert rows(
+        "select input_tokens, output_tokens, is_usage_known, is_priced from llm_requests order by started_at"
+    ) == [
+        {"input_tokens": 100, "output_tokens": 0, "is_usage_known": True, "is_priced": True},
+        {"input_tokens": 7, "output_tokens": 1, "is_usage_known": True, "is_priced": True},
+    ]
+
+
 def test_openllmetry_spelled_lists_out_by_index(store: Store, rows: Rows) -> None:
     """0.38: prompts, completions and functions by number, blocks as JSON text, usage under older names."""
     blocks = [{"type": "tool_result", "tool_use_id": "c1", "content": RESULT}]
