@@ -264,4 +264,13 @@ def _links(outer: LlmRequest, inner: Sequence[LlmRequest]) -> list[Link]:
     fitting = [each for each in loose if is_same_usage(outer, each)]
     if fitting:
         return [(outer, max(fitting, key=lambda each: (each.is_usage_known, bool(each.input_tokens))), NESTED)]
-    return [(loose[-1], outer, SUM)] if outer.response_id is None else []
+    return [(loose[-1], outer, SUM)] if outer.response_id is None or _is_sum(outer, loose) else []
+
+
+def _is_sum(outer: LlmRequest, inner: Sequence[LlmRequest]) -> bool:
+    """Whether all tokens of the outer are those of several within it."""
+    if len(inner) < 2 or not outer.input_tokens:
+        return False
+    counts = ((outer.input_tokens, [each.input_tokens for each in inner]),
+              (outer.output_tokens, [each.output_tokens for each in inner]))  # fmt: skip
+    return all(None not in parts and sum(part or 0 for part in parts) == whole for whole, parts in counts)

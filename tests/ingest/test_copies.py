@@ -97,6 +97,17 @@ def test_a_sum_is_never_added_to_what_it_is_of(store: Store, rows: Rows) -> None
     assert rows("select sum(input_tokens)::bigint as tokens from llm_requests") == [{"tokens": 300}]
 
 
+def test_a_sum_that_names_a_response_is_not_added_either(store: Store, rows: Rows) -> None:
+    """It has the id of its last request, which says none itself; one that is no sum is a request beside those in it."""
+    parts = [framework(1, 2, 1, parent=1), framework(1, 3, 3, asked=200, made=20, parent=1)]
+    load(store, sdk(1, 1, asked=300, made=30, lasts_s=9, scope="a.gateway"), *parts)
+    assert billed(rows) == [2, 3]
+    assert copies(rows) == {1: (3, "sum")}
+    load(store, sdk(2, 11, asked=301, made=30, lasts_s=9, scope="a.gateway"),
+         framework(2, 12, 1, parent=11), framework(2, 13, 3, asked=200, made=20, parent=11))  # fmt: skip
+    assert billed(rows) == [2, 3, 11, 12, 13]
+
+
 def test_two_emitters_side_by_side_are_matched_in_time(store: Store, rows: Rows) -> None:
     """Two parallel calls with the same tokens, each told twice: two bills, each of one of each emitter."""
     load(store,
