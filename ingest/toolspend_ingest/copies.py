@@ -1,4 +1,5 @@
-"""One call, one bill: of the spans that tell of one request, one stands for it, and the others are marked.
+"""One call, one bill: of the spans that tell of one request, one stands for it, and the others are marked; so it is
+with runs of tools.
 
 Two spans tell of one request where they have the provider's id of one response; where one lies within the other; where
 they are the two halves of a stream; or where two emitters that watch one call, of which one says no id, agree on its
@@ -18,8 +19,8 @@ from msgspec.structs import astuple, replace
 
 from toolspend import attributes as at
 
-from .rows import Evidence, LlmRequest, RequestCopy
-from .traces import STREAM, SUM, TraceRows, is_same_usage
+from .rows import Evidence, LlmRequest, RequestCopy, ToolCall
+from .traces import STREAM, SUM, TraceRows, complete_call, is_same_usage
 
 RESPONSE: Final = "response_id"
 TWIN: Final = "twin"
@@ -93,6 +94,38 @@ def bill_once(traces: Iterable[TraceRows]) -> None:
     for group in groups.values():
         if len(group) > 1:
             _settle(group)
+
+
+def run_once(traces: Iterable[TraceRows]) -> None:
+    """Leaves each run of a tool told by one span, in traces of whole sessions: two emitters tell of one run where they
+    name the same call and ran at the same time. What one emitter tells twice was run twice."""
+    ran: dict[tuple[str, str], list[tuple[ToolCall, TraceRows]]] = defaultdict(list)
+    for rows in traces:
+        for call in rows.tool_calls:
+            if call.tool_call_id is not None:
+                ran[call.session_id, call.tool_call_id].append((call, rows))
+    for listed in ran.values():
+        if len(listed) > 1:
+            _run_once(listed)
+
+
+def _run_once(listed: list[tuple[ToolCall, TraceRows]]) -> None:
+    listed.sort(key=lambda each: (each[0].started_at, each[0].span_id or ""))
+    kept: list[tuple[ToolCall, set[str | None]]] = []
+    for call, rows in listed:
+        scope = rows.scopes.get(call.span_id or "")
+        found = next((each for each in kept if scope not in each[1] and _ran_beside(each[0], call)), None)
+        if found is None:
+            kept.append((call, {scope}))
+        else:
+            complete_call(found[0], call)
+            found[1].add(scope)
+            rows.tool_calls = [each for each in rows.tool_calls if each is not call]
+
+
+def _ran_beside(one: ToolCall, later: ToolCall) -> bool:
+    ended_at = one.started_at + timedelta(milliseconds=one.duration_ms or 0.0)
+    return later.started_at <= ended_at + _SLACK
 
 
 def _join(one: _Told, other: _Told, reason: str) -> None:

@@ -109,6 +109,7 @@ def _derive(con: duckdb.DuckDBPyConnection, trace_ids: Sequence[str], memory: Co
 
     copies.bill_once(traces.values())
     tell_once(traces.values())
+    copies.run_once(traces.values())
     joined = [sessions.join(rows) for rows in _by_session(traces.values())]
     _price(con, (request for rows, _ in joined for request in rows.requests), memory)
     _replace(con, sorted(traces), [rows for rows, _ in joined], list(traces.values()))

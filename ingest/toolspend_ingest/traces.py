@@ -196,7 +196,7 @@ def _folded(spans: Sequence[Span], said: dict[str, Normalised], tree: Tree) -> l
         above = next((each.span_id for each in tree.ancestors(span) if each.span_id in depths), None)
         outer = outer_of.get(above) if above is not None else None
         if outer is not None and _is_same_call(call, outer):
-            _complete(outer, call)
+            complete_call(outer, call)
             outer_of[span.span_id] = outer
         elif call.tool == claude_code.EXECUTION:
             continue  # what ran was never told
@@ -219,7 +219,8 @@ def is_same_tool(one: str, other: str) -> bool:
     return one == other or one.endswith(f"__{other}") or other.endswith(f"__{one}")
 
 
-def _complete(outer: ToolCall, inner: ToolCall) -> None:
+def complete_call(outer: ToolCall, inner: ToolCall) -> None:
+    """Put to a run of a tool what another span says of the same run."""
     for name in _FOLDED:
         if getattr(outer, name) is None:
             setattr(outer, name, getattr(inner, name))

@@ -108,6 +108,23 @@ def test_a_sum_that_names_a_response_is_not_added_either(store: Store, rows: Row
     assert billed(rows) == [2, 3, 11, 12, 13]
 
 
+@pytest.mark.parametrize("is_late", [True, False])
+def test_a_run_that_two_emitters_tell_of_is_one_call(store: Store, rows: Rows, is_late: bool) -> None:
+    """Side by side, in one trace or two, together or one after the other: by the call's id, and by when it ran."""
+    asked = sdk(1, 1, attributes={at.CONVERSATION_ID: "s", at.OUTPUT_SEGMENTS: json.dumps([["c", 9, "search", "c1"]])})
+    said = {at.CONVERSATION_ID: "s"}
+    one = tool(1, 2, "search", "c1", 2, lasts_s=2, scope=OTHER, attributes=said)
+    other = tool(2, 3, "search", "c1", 2.1, lasts_s=1.8, scope="a.server", status="ok",
+                 attributes={**said, at.TOOL_SERVER: "library"})  # fmt: skip
+    again = tool(1, 4, "search", "c1", 7, scope=OTHER, attributes=said)
+    for spans in [[asked, one, again], [other]] if is_late else [[asked, other, again, one]]:
+        load(store, *spans)
+    assert rows("select span_id, server, status, duration_ms from tool_calls order by started_at") == [
+        {"span_id": one.span_id, "server": "library", "status": "ok", "duration_ms": 2000.0},
+        {"span_id": again.span_id, "server": None, "status": "unset", "duration_ms": 1000.0},
+    ]
+
+
 def test_two_emitters_side_by_side_are_matched_in_time(store: Store, rows: Rows) -> None:
     """Two parallel calls with the same tokens, each told twice: two bills, each of one of each emitter."""
     load(store,
