@@ -259,14 +259,9 @@ def _request(request: Request) -> dict[str, Any]:
         "agent": request.agent, "model": request.model, "price_model": _price_model(request.prices),
         "duration_ms": 5.0, "thinking_tokens": request.thinking, "web_searches": request.web_searches,
         "tools_offered": request.tools_offered, "stop_reason": request.stop_reason, "status": "ok",
-        "compressed_tool": request.compressed_tool, "is_priced": False, "is_usage_known": request.is_usage_known,
+        "compressed_tool": request.compressed_tool, "is_priced": False,
+        "is_usage_known": request.is_usage_known and not request.unsaid, **request.usage,
     }  # fmt: skip
-    if request.is_usage_known:
-        row |= {
-            "input_tokens": request.prompt_tokens, "uncached_tokens": request.input,
-            "cache_read_tokens": request.read, "cache_write_5m_tokens": request.write_5m,
-            "cache_write_1h_tokens": request.write_1h, "output_tokens": request.output,
-        }  # fmt: skip
     return row
 
 

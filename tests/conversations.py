@@ -34,6 +34,8 @@ class Request:
     agent: str | None = None
     model: str | None = "claude-sonnet-4-5"
     is_usage_known: bool = True
+    unsaid: frozenset[str] = frozenset()
+    """Columns of the usage that its span said nothing of, where it said some."""
     read: int = 0
     write_1h: int = 0
     write_5m: int = 0
@@ -56,15 +58,31 @@ class Request:
 
     @property
     def by_rate(self) -> dict[str, int]:
-        """What it is billed for, by rate."""
+        """What it is billed for, as far as it is known, by rate."""
+        said = {
+            "cache_read": "cache_read_tokens", "cache_write_1h": "cache_write_1h_tokens",
+            "cache_write_5m": "cache_write_5m_tokens", "input": "uncached_tokens", "output": "output_tokens",
+        }  # fmt: skip
+        found = {rate: self.usage[name] or 0 for rate, name in said.items()}
+        return {**found, "fee": (self.web_searches or 0) if self.has_usage else 0}
+
+    @property
+    def usage(self) -> dict[str, int | None]:
+        """The columns of its usage."""
+        whole = {
+            "input_tokens": self.prompt_tokens, "uncached_tokens": self.input, "cache_read_tokens": self.read,
+            "cache_write_5m_tokens": self.write_5m, "cache_write_1h_tokens": self.write_1h,
+            "output_tokens": self.output,
+        }  # fmt: skip
         return {
-            "cache_read": self.read,
-            "cache_write_1h": self.write_1h,
-            "cache_write_5m": self.write_5m,
-            "input": self.input,
-            "output": self.output or 0,
-            "fee": self.web_searches or 0,
+            name: None if not self.is_usage_known or name in self.unsaid else count for name, count in whole.items()
         }
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether anything is known at a rate."""
+        said = any(count is not None for name, count in self.usage.items() if name != "input_tokens")
+        return said or (self.is_usage_known and not self.unsaid)
 
 
 @dataclass(frozen=True)

@@ -145,14 +145,12 @@ def _context(request: LlmRequest, evidence: Evidence, places: Mapping[str, int])
 
 
 def _bill(request: LlmRequest, prices: Mapping[str | None, Price], edges: Mapping[str, Edges]) -> dict[str, Any]:
-    is_billed = request.is_usage_known or request.input_tokens is not None
-    read, write_1h, write_5m = (
-        _count(value) or 0
-        for value in (request.cache_read_tokens, request.cache_write_1h_tokens, request.cache_write_5m_tokens)
-    )
-    total, rest = _count(request.input_tokens), _count(request.uncached_tokens)
-    if rest is None:
-        rest = 0 if total is None else _count(total - read - write_1h - write_5m) or 0
+    parts = (request.cache_read_tokens, request.cache_write_1h_tokens, request.cache_write_5m_tokens)
+    read, write_1h, write_5m = (_count(value) or 0 for value in parts)
+    known = (request.uncached_tokens, *parts, request.output_tokens)
+    is_billed = request.is_usage_known or any(value is not None for value in known)
+    _count(request.input_tokens)
+    rest = _count(request.uncached_tokens) or 0
     output, searches = _count(request.output_tokens) or 0, _count(request.web_searches) or 0
     thinking = _count(request.thinking_tokens)
     billed = (read, write_1h, write_5m, rest) if is_billed else (0,) * 4

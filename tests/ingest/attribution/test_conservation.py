@@ -68,6 +68,20 @@ PRICE_LISTS = st.one_of(
         ]
     ),
 )
+UNSAID = st.one_of(
+    st.just(frozenset[str]()),
+    st.sampled_from(
+        [
+            frozenset({"output_tokens"}),
+            frozenset({"input_tokens", "uncached_tokens"}),
+            frozenset({"uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"}),
+            frozenset({"cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"}),
+            frozenset({"input_tokens", "uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens",
+                       "cache_write_1h_tokens"}),
+        ]
+    ),
+)  # fmt: skip
+"""What emitters leave unsaid of a request's usage."""
 PROMPT_SIZES = st.lists(st.integers(0, 10**14), min_size=1, max_size=6)
 
 
@@ -92,6 +106,7 @@ def requests(draw: st.DrawFn, request_id: str) -> Request:
         stop_reason=draw(st.sampled_from([None, "end_turn", "tool_use"])),
         compressed_tool=draw(st.sampled_from([None, None, None, "a"])),
         is_usage_known=draw(st.sampled_from([True, True, True, False])),
+        unsaid=draw(UNSAID),
         prices=draw(PRICE_LISTS),
     )  # fmt: skip
 
@@ -135,7 +150,7 @@ def assert_conserved(session: Session, found: Attributed) -> None:
     for each in session.requests:
         booked = {rate: tokens[each.request_id, rate] for rate in RATES}
         billed = of_requests[each.request_id]
-        if not each.is_usage_known:
+        if not each.has_usage:
             assert not any(booked.values())
             assert billed.cost_nano is None
             continue
@@ -144,7 +159,7 @@ def assert_conserved(session: Session, found: Attributed) -> None:
         is_priced = all(
             rate in prices and abs(count) * prices[rate] < 10**23 for rate, count in booked.items() if count
         )
-        assert billed.is_priced == is_priced
+        assert billed.is_priced == (is_priced and not each.unsaid)
         if not is_priced:
             assert billed.cost_nano is None
             assert unpriced[each.request_id] == sum(ledger.request_id == each.request_id for ledger in found.ledger)

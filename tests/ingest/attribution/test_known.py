@@ -114,6 +114,11 @@ def test_no_request_is_attributed_alone_before_densities_settle() -> None:
 ALONE: dict[str, Callable[[Talk], object]] = {
     "cache lost": lambda talk: talk.turn(read=0),
     "no usage": lambda talk: talk.turn(is_usage_known=False),
+    "output unsaid": lambda talk: talk.turn(unsaid=frozenset({"output_tokens"})),
+    "cache unsaid": lambda talk: talk.turn(
+        unsaid=frozenset({"uncached_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"})
+    ),
+    "rest unsaid": lambda talk: talk.turn(unsaid=frozenset({"input_tokens", "uncached_tokens"}), web_searches=1),
     "fee": lambda talk: talk.turn(web_searches=2),
     "keyframe": lambda talk: talk.turn(base=False),
     "a keyframe that goes on with nothing": lambda talk: talk.ask(
