@@ -107,6 +107,7 @@ class LlmRequest(msgspec.Struct):
     user_id: str | None = None
     tags: list[str] | None = None
     compressed_tool: str | None = None
+    advising_tool: str | None = None
     is_priced: bool = False
     is_usage_known: bool = False
 
@@ -250,6 +251,8 @@ class Normalised(msgspec.Struct):
     """What one span says, in rows; most spans say nothing."""
 
     request: LlmRequest | None = None
+    advice: list[LlmRequest] = []
+    """Requests that the provider made to other models within it."""
     evidence: Evidence | None = None
     tool_call: ToolCall | None = None
     batch: ToolBatch | None = None

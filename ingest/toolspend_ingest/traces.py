@@ -113,6 +113,8 @@ def trace_rows(spans: Sequence[Span], tree: Tree | None = None) -> TraceRows:
         if has_compressions and (request := said[span.span_id].request) is not None:
             above = (said.get(each.span_id, _NOTHING).compression for each in tree.ancestors(span))
             request.compressed_tool = next((found.tool for found in above if found is not None), None)
+            for each in said[span.span_id].advice:
+                each.compressed_tool = request.compressed_tool
     rows.tool_calls = _folded(told, said, tree)
     _link_requests(rows, told, said, tree)
     return rows
@@ -155,6 +157,10 @@ def _add(rows: TraceRows, span: Span, normalised: Normalised, tree: Tree, said: 
         request.agent = request.agent or tree.agent(span)
         request.user_id, request.tags = tree.user_id(span), tree.tags(span)
         rows.requests.append(request)
+        for each in normalised.advice:
+            each.session_id, each.agent = session_id, request.agent
+            each.user_id, each.tags = request.user_id, request.tags
+            rows.requests.append(each)
         if (provider_id := span.text(PROVIDER_REQUEST_ID, "request_id")) is not None:
             rows.provider_request_ids[request.request_id] = provider_id
         if (name := span.text(at.CONVERSATION_ID)) is not None and not _TRACE_ID.fullmatch(name):

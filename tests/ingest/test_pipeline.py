@@ -76,6 +76,7 @@ def test_a_request_is_one_whole_row(store: Store, rows: Rows) -> None:
         "user_id": "u-1",
         "tags": ["eval"],
         "compressed_tool": None,
+        "advising_tool": None,
         # 100 input, 600 read, 200 and 100 written, 80 output, at 3, 0.3, 3.75, 6 and 15 dollars, and two searches.
         "cost_usd": Decimal("0.023030000"),
         "is_priced": True,

@@ -138,6 +138,7 @@ def _context(request: LlmRequest, evidence: Evidence, places: Mapping[str, int])
         "has_output": evidence.output is not None,
         "is_base_stated": evidence.base_request_id is not None,
         "compressed_tool": -1,
+        "is_advice": False,
         "cleared_uses": 0,
         "cleared": (0, 0),
         "compaction": (0,) * 5,

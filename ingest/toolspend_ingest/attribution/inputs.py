@@ -28,6 +28,8 @@ class Prompts:
     stream: Ints
     model: Ints
     compressed_tool: Ints
+    """The tool that a whole request is of: whose result it compressed, or for which the provider made it."""
+    is_advice: Flags
     started_us: Ints
     segments: Ints
     chars: Ints
@@ -201,6 +203,7 @@ def _prompts(table: pa.Table) -> Prompts:
         stream=table["stream"].to_numpy().view(np.int64),
         model=ints("model"),
         compressed_tool=np.full(len(table), -1, dtype=np.int64),
+        is_advice=_flags(table["is_advice"]),
         started_us=ints("started_us"),
         segments=ints("segments"),
         chars=ints("chars"),

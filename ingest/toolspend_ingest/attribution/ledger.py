@@ -251,16 +251,17 @@ def _loose(contexts: Contexts, shares: Shares, versions: _Versions, listed: Ints
             output.basis, np.full(len(output.p), m.OUTPUT_RATE), output.tokens, output.call,
         )
     )  # fmt: skip
-    compressed = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool >= 0))
+    of_tool = prompts.is_billed & (prompts.compressed_tool >= 0)
+    for kind, is_kind in ((m.COMPRESSION, ~prompts.is_advice), (m.FEE, prompts.is_advice)):
+        whole = np.flatnonzero(of_tool & is_kind)
+        for rate in range(len(m.PROMPT_RATES)):
+            add(whole, kind, m.EXACT, rate, prompts.billed[whole, rate], prompts.compressed_tool[whole])
+        add(whole, kind, m.EXACT, m.OUTPUT_RATE, prompts.output[whole], prompts.compressed_tool[whole])
     for rate in range(len(m.PROMPT_RATES)):
-        tool = prompts.compressed_tool[compressed]
-        add(compressed, m.COMPRESSION, m.EXACT, rate, prompts.billed[compressed, rate], tool)
         # A bill that contradicts itself is shown, not clamped away.
         below = listed[prompts.billed[listed, rate] < 0]
         add(below, m.UNATTRIBUTED, m.UNKNOWN, rate, prompts.billed[below, rate])
         add(listed, m.COMPACTION, m.EXACT, rate, prompts.compaction[listed, rate])
-    add(compressed, m.COMPRESSION, m.EXACT, m.OUTPUT_RATE, prompts.output[compressed],
-        prompts.compressed_tool[compressed])  # fmt: skip
     searched = np.flatnonzero(prompts.is_billed & (prompts.web_searches != 0))
     search = contexts.inputs.tools.index(SEARCH)
     named = prompts.compressed_tool[searched]

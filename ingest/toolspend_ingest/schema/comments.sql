@@ -48,6 +48,7 @@ comment on column llm_requests.service_tier is 'standard, priority, batch or fas
 comment on column llm_requests.user_id is 'Whom the work was for.';
 comment on column llm_requests.tags is 'Tags given to the session.';
 comment on column llm_requests.compressed_tool is 'Tool whose result this request compressed; null for other requests.';
+comment on column llm_requests.advising_tool is 'Tool of the provider''s (advisor) for which it asked this model within another request, whose id this one''s begins with; null for other requests.';
 comment on column llm_requests.cost_usd is 'US dollars billed; null where not priced.';
 comment on column llm_requests.is_priced is 'Whether the usage is known, and every billed token has a known price.';
 comment on column llm_requests.is_usage_known is 'Whether the span said what was billed, at every rate; where not, cost_usd is of what it said.';
@@ -226,7 +227,7 @@ comment on column tool_costs.call_cost_usd is 'The calls as the model wrote them
 comment on column tool_costs.result_cost_usd is 'The results, the first time each is sent.';
 comment on column tool_costs.carry_cost_usd is 'Calls and results sent again with the conversation.';
 comment on column tool_costs.compression_cost_usd is 'Model calls made to compress its results.';
-comment on column tool_costs.fee_cost_usd is 'Fees per use.';
+comment on column tool_costs.fee_cost_usd is 'Fees per use, and what models cost that the provider asked for it.';
 comment on column tool_costs.total_cost_usd is 'All parts; null where nothing is priced.';
 comment on column tool_costs.cost_share is 'total_cost_usd over the cost of everything, 0 to 1.';
 comment on column tool_costs.context_share is 'context_tokens over all prompt tokens, 0 to 1.';

@@ -44,6 +44,8 @@ STOP_REASONS: Final = (
 )
 FIRST_TOKEN_S: Final = (at.TIME_TO_FIRST_CHUNK, "gen_ai.server.time_to_first_token")
 _FAST: Final = "fast"
+_ADVISOR: Final = "advisor"
+"""The one name that the provider lets its advising tool have."""
 _FIRST_ERROR_STATUS: Final = 400
 _REFUSALS: Final = {
     "BadRequestError": "invalid_request_error",
@@ -64,7 +66,10 @@ def normalise(span: Span) -> Normalised:
     """The rows of a request, a tool's run, a batch, a selection or a compression."""
     operation = span.text(at.OPERATION)
     if operation in REQUESTS:
-        return Normalised(request=_request(span), evidence=_evidence(span), definitions=_definitions(span))
+        request = _request(span)
+        return Normalised(
+            request=request, advice=_advice(span, request), evidence=_evidence(span), definitions=_definitions(span)
+        )
     match operation:
         case at.OPERATION_TOOL:
             tool = span.text(at.TOOL_NAME) or span.name.removeprefix(at.SPAN_EXECUTE_TOOL).strip()
@@ -149,6 +154,38 @@ def _request(span: Span) -> LlmRequest:
         service_tier=_service_tier(span),
         is_usage_known=usage.is_known,
     )
+
+
+def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
+    """What the provider asked other models within a request, for the tool that advises the one that was asked.
+
+    The usage at the top leaves it out, as it is billed at those models' prices.
+    """
+    return [
+        LlmRequest(
+            request_id=f"{request.request_id}/{place}",
+            trace_id=request.trace_id,
+            service=request.service,
+            agent=request.agent,
+            provider=request.provider,
+            model=model,
+            response_id=f"{request.response_id}/{place}" if request.response_id is not None else None,
+            scope=request.scope,
+            started_at=request.started_at,
+            duration_ms=None,
+            input_tokens=usage.input,
+            uncached_tokens=usage.uncached,
+            cache_read_tokens=usage.cache_read,
+            cache_write_5m_tokens=usage.cache_write_5m,
+            cache_write_1h_tokens=usage.cache_write_1h,
+            output_tokens=usage.output,
+            status=request.status,
+            service_tier=span.text(*SERVICE_TIERS),
+            advising_tool=_ADVISOR,
+            is_usage_known=usage.is_known,
+        )
+        for place, (model, usage) in enumerate(usages.advice(span))
+    ]
 
 
 def _is_refused(span: Span, error: str | None) -> bool:

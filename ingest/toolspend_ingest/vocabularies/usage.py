@@ -158,8 +158,7 @@ def _writes(span: Span) -> tuple[int | None, int | None]:
 
 def _compaction(span: Span) -> Usage | None:
     """Tokens of compactions, which the usage at the top leaves out."""
-    value = loads(span.text(at.USAGE_ITERATIONS))
-    iterations = [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+    iterations = _iterations(span)
     compactions = [_whole(of_provider(each)) for each in iterations if each.get("type") == "compaction"]
     if compactions:
         total = compactions[0]
@@ -170,6 +169,20 @@ def _compaction(span: Span) -> Usage | None:
     if iterations or read is None:
         return None
     return Usage(read, read, 0, 0, 0, span.count(COMPACTION_OUTPUT) or 0)
+
+
+def advice(span: Span) -> list[tuple[str | None, Usage]]:
+    """The models that advised the one that was asked, and the tokens of each time, which the usage leaves out."""
+    return [
+        (model if isinstance(model := each.get("model"), str) else None, _whole(of_provider(each)))
+        for each in _iterations(span)
+        if each.get("type") == "advisor_message"
+    ]
+
+
+def _iterations(span: Span) -> list[Mapping[str, Any]]:
+    value = loads(span.text(at.USAGE_ITERATIONS))
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _whole(usage: Usage) -> Usage:

@@ -26,6 +26,7 @@ PER_TOKEN = {
     "output": Decimal("0.000015"),
 }
 """Claude Sonnet 4.5, in dollars."""
+CONSERVATION = (Path(__file__).parents[2] / "conservation.sql").read_text(encoding="utf-8")
 CACHE_CREATION = "gen_ai.usage.cache_creation.input_tokens"
 
 
@@ -103,7 +104,7 @@ def test_case_01_what_an_emitter_counts_is_not_guessed(store: Store, rows: Rows)
     (row,) = rows("select input_tokens, uncached_tokens, is_usage_known from llm_requests")
     assert tuple(row.values()) == (None, None, False)
     assert "input" not in billed(rows)
-    assert rows((Path(__file__).parents[2] / "conservation.sql").read_text(encoding="utf-8")) == []
+    assert rows(CONSERVATION) == []
 
 
 @pytest.mark.parametrize("scope", ["toolspend", "somebody.else"], ids=["known", "unknown"])
@@ -251,6 +252,63 @@ def test_case_07_hidden_iterations_are_in_the_bill(store: Store, rows: Rows) -> 
     assert [tuple(row.values()) for row in compacted] == [("input", 83_555), ("output", 139)]
     at_the_top = dollars(input=9, output=9)
     assert cost(rows) > 1000 * at_the_top
+
+
+ADVICE = [
+    {"type": "message", "input_tokens": 9, "output_tokens": 5},
+    {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612,
+     "cache_read_input_tokens": 0, "cache_creation_input_tokens": 200,
+     "cache_creation": {"ephemeral_5m_input_tokens": 200, "ephemeral_1h_input_tokens": 0}},
+    {"type": "message", "input_tokens": 0, "output_tokens": 4},
+]  # fmt: skip
+
+
+def advised(trace: int = 1, at_s: float = 0, number: int = 1, **model: str) -> Made:
+    """A request within which the provider asked another model for advice."""
+    span = chat(trace, 2, at_s, number)
+    span.attributes = {
+        **{key: value for key, value in span.attributes.items() if "cache" not in key},
+        at.INPUT_TOKENS: 9, at.OUTPUT_TOKENS: 9, at.CONTEXT_DELTA: '[["u",30]]',
+        at.OUTPUT_SEGMENTS: '[["c",2,"advisor","s1","s"],["r",2400,"advisor","s1","s"],["a",20]]',
+        at.USAGE_ITERATIONS: json.dumps([{**each, **(model if "model" in each else {})} for each in ADVICE]),
+    }  # fmt: skip
+    return span
+
+
+def test_case_07_advice_is_billed_at_the_prices_of_the_model_that_gave_it(store: Store, rows: Rows) -> None:
+    """823 tokens read, 200 written and 1,612 answered by Opus for 18 of Sonnet's: at Sonnet's prices, or not at all."""
+    load(store, advised())
+    told = rows("select request_id, model, input_tokens, output_tokens, advising_tool, is_priced from llm_requests "
+                "order by request_id")  # fmt: skip
+    span_id = f"{2:016x}"
+    assert [tuple(row.values()) for row in told] == [
+        (span_id, "claude-sonnet-4-5-20250929", 9, 9, None, True),
+        (f"{span_id}/0", "claude-opus-4-6", 1023, 1612, "advisor", True),
+    ]
+    opus = Decimal(823 * 5 + 1612 * 25) / 10**6 + 200 * Decimal("6.25") / 10**6
+    assert cost(rows) == dollars(input=9, output=9) + opus
+    assert rows(CONSERVATION) == []
+    (row,) = rows("select fee_cost_usd, compression_cost_usd from tool_costs where tool = 'advisor'")
+    assert tuple(row.values()) == (opus, None)
+    assert {row["basis"] for row in rows("from context_ledger where kind = 'fee'")} == {"exact"}
+    assert opus > 200 * dollars(input=9, output=9)
+
+
+def test_case_07_advice_is_told_once_by_two_emitters(store: Store, rows: Rows) -> None:
+    """The answer's copies are its advice's."""
+    copy = advised(trace=2)
+    copy.scope = "com.anthropic.sdk.python"
+    load(store, advised(), copy)
+    assert rows("select count(*) as n from llm_requests") == [{"n": 2}]
+    assert rows("select count(*) as n from request_copies") == [{"n": 2}]
+
+
+def test_case_16_advice_of_an_unknown_model_has_no_price(store: Store, rows: Rows) -> None:
+    """The request that it was given to has one."""
+    load(store, advised(model="nobody-1"))
+    told = rows("select is_priced, cost_usd is null as is_unknown from llm_requests order by request_id")
+    assert [tuple(row.values()) for row in told] == [(True, False), (False, True)]
+    assert rows("select unpriced_tokens from tool_costs where tool = 'advisor'") == [{"unpriced_tokens": 2635}]
 
 
 @pytest.mark.parametrize("status", [429, 529, 400])

@@ -2,10 +2,10 @@
 with recursive compressing as (
     select
         trace_id,
-        request_id,
+        split_part(request_id, '/', 1) as request_id,
         p
     from attributed_prompts
-    where compressed_tool is not null
+    where compressed_tool is not null and not is_advice
 ),
 
 -- Of most sessions none: what the recursion joins with would be made of all spans.

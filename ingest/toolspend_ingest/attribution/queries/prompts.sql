@@ -6,6 +6,7 @@ select
     stream,
     model_code as model,
     compressed_tool,
+    is_advice,
     epoch_us(started_at) as started_us,
     if(segments is null, null, least(greatest(segments, 0), 100000)) as segments,
     if(chars is null, null, least(greatest(chars, 0), 33554432)) as chars,
