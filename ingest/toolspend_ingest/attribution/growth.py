@@ -44,7 +44,7 @@ class Growth:
 
 
 class Price(NamedTuple):
-    """Prices by `RATES` as they were for a request, with its time and its tokens."""
+    """Prices by `RATES` as they were for a request, with its time and the tokens of its prompt."""
 
     by_rate: Ints
     started_us: int

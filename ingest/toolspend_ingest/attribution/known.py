@@ -36,7 +36,7 @@ from .inputs import Calls, Inputs, Prompts, is_broken
 from .ledger import Booked, Ledger, keep_ledger
 from .lineage import Lineage
 from .losses import Pairs, suspects
-from .model import D, Flags, Ints, NotAlone, R
+from .model import PROMPT_RATES, D, Flags, Ints, NotAlone, R
 from .savings import Savings
 from .shares import Shares, Sizes, measured, share
 
@@ -323,7 +323,9 @@ def _prices(
     prompts, found = inputs.prompts, dict(known)
     for p in rows.tolist():
         if prompts.is_billed[p]:
-            found[models[p]] = Price(prompts.prices[p], int(prompts.started_us[p]), int(prompts.billed[p].sum()))
+            summed_up = int(prompts.compaction[p, : len(PROMPT_RATES)].sum())
+            length = max(int(prompts.billed[p].sum()) - summed_up, summed_up)
+            found[models[p]] = Price(prompts.prices[p], int(prompts.started_us[p]), length)
     return found
 
 

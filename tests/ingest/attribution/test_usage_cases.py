@@ -254,6 +254,45 @@ def test_case_07_hidden_iterations_are_in_the_bill(store: Store, rows: Rows) -> 
     assert cost(rows) > 1000 * at_the_top
 
 
+def summed_up(**usage: int) -> Made:
+    """A request whose prompt the provider summed up first, for so many tokens; it answers 9 with 9."""
+    span = said(input=9, output=9)
+    iterations = [{"type": "compaction", **usage}, {"type": "message", "input_tokens": 9, "output_tokens": 9}]
+    span.attributes = {
+        **span.attributes,
+        at.USAGE_ITERATIONS: json.dumps(iterations),
+        at.CONTEXT_DELTA: '[["u",30]]',
+        at.OUTPUT_SEGMENTS: '[["k",300],["a",20]]',
+    }
+    return span
+
+
+@pytest.mark.parametrize("hour", [None, 300], ids=["no split", "some for an hour"])
+def test_case_04_what_a_compaction_wrote_is_its_own_without_a_split_as_well(
+    store: Store, rows: Rows, hour: int | None
+) -> None:
+    """1,000 tokens written while summing up are no part of the prompt that followed, which had 9."""
+    split = {"cache_creation": {"ephemeral_1h_input_tokens": hour}} if hour is not None else {}
+    load(store, summed_up(input_tokens=70, cache_creation_input_tokens=1_000, output_tokens=139, **split))
+    found = rows("select rate, tokens from context_ledger where kind = 'compaction' and basis = 'exact'")
+    written = {"cache_write_5m": 1_000 - (hour or 0), "cache_write_1h": hour or 0}
+    written = {rate: tokens for rate, tokens in written.items() if tokens}
+    assert {row["rate"]: row["tokens"] for row in found} == {"input": 70, "output": 139, **written}
+    assert billed(rows) == {"input": 79, "output": 148, **written}
+    assert rows(CONSERVATION) == []
+
+
+@pytest.mark.parametrize(("tokens", "per_token"), [(199_995, "0.000003"), (200_001, "0.000006")])
+def test_case_16_a_prompt_that_was_summed_up_and_the_next_are_two_lengths(
+    store: Store, rows: Rows, tokens: int, per_token: str
+) -> None:
+    """199,995 tokens summed up and 9 sent then are over 200,000 together, and none of the two is."""
+    load(store, summed_up(input_tokens=tokens, output_tokens=0))
+    (row,) = rows("select sum(cost_usd) as usd from context_ledger where rate = 'input'")
+    assert row["usd"] == (tokens + 9) * Decimal(per_token)
+    assert rows(CONSERVATION) == []
+
+
 ADVICE = [
     {"type": "message", "input_tokens": 9, "output_tokens": 5},
     {"type": "advisor_message", "model": "claude-opus-4-6", "input_tokens": 823, "output_tokens": 1612,

@@ -50,17 +50,33 @@ iterations as (
     where evidence.has_compaction
 ),
 
-spent as (
+told as (
     select
         trace_id,
         request_id,
         try_cast(iteration ->> '$.cache_read_input_tokens' as bigint) as read_tokens,
+        try_cast(iteration ->> '$.cache_creation_input_tokens' as bigint) as write_tokens,
         try_cast(iteration ->> '$.cache_creation.ephemeral_1h_input_tokens' as bigint) as write_1h_tokens,
         try_cast(iteration ->> '$.cache_creation.ephemeral_5m_input_tokens' as bigint) as write_5m_tokens,
         try_cast(iteration ->> '$.input_tokens' as bigint) as uncached_tokens,
         try_cast(iteration ->> '$.output_tokens' as bigint) as output_tokens
     from iterations
     where iteration ->> '$.type' = 'compaction'
+),
+
+-- As `vocabularies/usage.py` bills it: what is not said to be written for an hour is for five minutes.
+spent as (
+    select
+        trace_id,
+        request_id,
+        read_tokens,
+        if(write_tokens is null, write_1h_tokens, least(coalesce(write_1h_tokens, 0), write_tokens)) as write_1h_tokens,
+        if(
+            write_tokens is null, write_5m_tokens, write_tokens - least(coalesce(write_1h_tokens, 0), write_tokens)
+        ) as write_5m_tokens,
+        uncached_tokens,
+        output_tokens
+    from told
 ),
 
 compactions as (
@@ -98,6 +114,19 @@ bills as (
     from requests
 ),
 
+-- A prompt that was summed up within the request, and what the request then sent, are two: the longer counts.
+lengths as (
+    select
+        bills.row_id,
+        bills.read_tokens + bills.write_1h_tokens + bills.write_5m_tokens + bills.rest_tokens as tokens,
+        least(coalesce(compactions.read_tokens, 0), greatest(bills.read_tokens, 0))
+        + least(coalesce(compactions.write_1h_tokens, 0), greatest(bills.write_1h_tokens, 0))
+        + least(coalesce(compactions.write_5m_tokens, 0), greatest(bills.write_5m_tokens, 0))
+        + least(coalesce(compactions.uncached_tokens, 0), greatest(bills.rest_tokens, 0)) as summed_up
+    from bills
+    left join compactions on bills.trace_id = compactions.trace_id and bills.request_id = compactions.request_id
+),
+
 -- The price at the time and for the length: of several the highest tier that the prompt reaches, then the latest.
 priced as (
     select
@@ -108,6 +137,7 @@ priced as (
             (prices.tier_start_tokens, coalesce(prices.valid_from, timestamp '0001-01-01'), prices.usd_per_mtok)
         ) as nano_usd_per_mtok
     from bills
+    inner join lengths on bills.row_id = lengths.row_id
     inner join prices
         on
             bills.price_model = concat(prices.provider, '/', prices.model)
@@ -115,8 +145,7 @@ priced as (
             and (prices.valid_to is null or bills.started_at < prices.valid_to)
             and (
                 prices.tier_start_tokens <= 0
-                or bills.read_tokens + bills.write_1h_tokens + bills.write_5m_tokens + bills.rest_tokens
-                > prices.tier_start_tokens
+                or greatest(lengths.tokens - lengths.summed_up, lengths.summed_up) > prices.tier_start_tokens
             )
     where bills.is_billed
     group by bills.row_id, prices.rate
