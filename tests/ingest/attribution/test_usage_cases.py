@@ -107,7 +107,11 @@ def test_case_01_what_an_emitter_counts_is_not_guessed(store: Store, rows: Rows)
     assert rows(CONSERVATION) == []
 
 
-@pytest.mark.parametrize("scope", ["toolspend", "somebody.else"], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    "scope",
+    ["toolspend", "somebody.else", "opentelemetry.instrumentation.anthropic"],
+    ids=["known", "unknown", "known in sum"],
+)
 def test_what_a_prompt_of_unknown_size_carried_is_unknown(store: Store, rows: Rows, scope: str) -> None:
     """A call that such a prompt may have carried has no count and no cost, its tool no context: not 0, not a part."""
     asked = json.dumps([["c", 40, "search", "c1"]])
@@ -129,6 +133,32 @@ def test_what_a_prompt_of_unknown_size_carried_is_unknown(store: Store, rows: Ro
     assert (call["times_sent"], call["cost_usd"] is not None) == ((1, True) if is_known else (None, False))
     assert (costs["context_tokens"] is not None) is is_known
     assert priced == {is_known}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_a_compression_of_unknown_usage_read_leaves_calls_known(
+    store: Store, rows: Rows, compressed: bool
+) -> None:
+    """It carries no call; a request of the agent's own that says nothing of its usage may have."""
+    asked = json.dumps([["c", 40, "search", "c1"]])
+    first = chat(1, 2, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",40]]', at.OUTPUT_SEGMENTS: asked})
+    squeeze = Made(1, 4, "compress_result search", {at.OPERATION: at.OPERATION_COMPRESS}, at_s=2)
+    silent = chat(1, 5, 2, 2, parent=4 if compressed else 0)
+    silent.attributes = {key: value for key, value in silent.attributes.items() if "usage" not in key}
+    load(store, first, tool(1, 3, "search", "c1", 1), squeeze, silent)
+    (call,) = rows("select times_sent, cost_usd is not null as is_known from tool_calls")
+    assert tuple(call.values()) == ((0, True) if compressed else (None, False))
+
+
+def test_what_a_call_cost_is_unknown_where_the_answer_that_asked_for_it_is(store: Store, rows: Rows) -> None:
+    """A stream that was cut after a call: to write it was not for nothing, though what its re-sending cost is known."""
+    asked = '[["c",40,"search","c1"]]'
+    cut = chat(1, 2, 0, 1, attributes={at.CONTEXT_DELTA: '[["u",40]]', at.OUTPUT_SEGMENTS: asked})
+    del cut.attributes[at.OUTPUT_TOKENS]  # type: ignore[attr-defined]
+    sent = {at.CONTEXT_DELTA: f'[["u",40],{asked[1:-1]},["r",900,"search","c1"]]'}
+    load(store, cut, tool(1, 3, "search", "c1", 1), chat(1, 4, 2, 2, attributes=sent))
+    (call,) = rows("select argument_tokens, times_sent, cost_usd, result_tokens > 0 as has_result from tool_calls")
+    assert tuple(call.values()) == (None, 1, None, True)
 
 
 def test_case_01_figures_that_cannot_be_are_unknown(store: Store, rows: Rows) -> None:

@@ -26,13 +26,14 @@ parts as (
     group by tool
 ),
 
--- Of a tool that no known prompt held a token of: none, where prompts of its sessions are known, else unknown.
+-- Of a tool that no known prompt held a token of: none, where prompts of its sessions are known at each rate, else
+-- unknown.
 measured as (
     select distinct tool
     from seen_calls
     where
         tool in (select tool from parts where context_tokens is null)
-        and session_id in (select session_id from llm_requests where input_tokens is not null)
+        and session_id in (select session_id from llm_requests where uncached_tokens is not null)
 ),
 
 -- A failed call ends early: its duration says nothing about a call that works.
