@@ -40,6 +40,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def bears(authorization: str, token: str) -> bool:
+    """Whether an `Authorization` header has the token; the name of the scheme may be written in any case."""
+    scheme, _, given = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+
+
 def cookie_value(token: str) -> str:
     """What the browser keeps instead of the token."""
     return hashlib.sha256(f"toolspend {token}".encode()).hexdigest()
@@ -88,7 +94,7 @@ class Gate:
         return None
 
     def _refusal_without_token(self, scope: Scope, headers: Headers, token: str) -> Response | None:
-        if hmac.compare_digest(headers.get("authorization", "").encode(), f"Bearer {token}".encode()):
+        if bears(headers.get("authorization", ""), token):
             return None
         if hmac.compare_digest(_cookie(headers).encode(), cookie_value(token).encode()):
             return None

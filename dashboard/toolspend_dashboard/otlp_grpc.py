@@ -7,7 +7,6 @@ it here too. Compression is gRPC's own; it bounds what a message may unfold to.
 from __future__ import annotations
 
 import functools
-import hmac
 import logging
 import os
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from toolspend_ingest.errors import StoreError
 
 from .errors import Busy, HostUnusable, PortInUse
+from .gate import bears
 from .intake import SIGNALS, Intake, Signal, Taken
 
 SOURCE = "otlp-grpc"
@@ -102,7 +102,7 @@ def _accepted(signal: Signal, taken: Taken) -> bytes:
 
 def _has_token(context: grpc.ServicerContext, token: str) -> bool:
     given: Any = dict(context.invocation_metadata()).get("authorization", "")
-    return isinstance(given, str) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+    return isinstance(given, str) and bears(given, token)
 
 
 def _turn_away(context: grpc.ServicerContext, reason: str, retry_after_s: int) -> NoReturn:

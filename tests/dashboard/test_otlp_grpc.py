@@ -183,6 +183,7 @@ def test_a_token_is_asked_for_where_there_is_one(intake: Intake, writer: Writer)
                 stub.Export(request, metadata=metadata, timeout=WAIT_S)
             assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
         assert names(writer) == []
-        stub.Export(request, metadata=(("authorization", "Bearer let-me-in"),), timeout=WAIT_S)
+        for scheme in ("Bearer", "bearer"):
+            stub.Export(request, metadata=(("authorization", f"{scheme} let-me-in"),), timeout=WAIT_S)
     server.stop()
     assert names(writer) == ["x"]

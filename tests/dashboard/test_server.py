@@ -393,6 +393,8 @@ def test_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
         assert served.request(otlp, body, kind).status == 401
         assert served.request(otlp, body, {**kind, "authorization": "Bearer wrong"}).status == 401
         assert served.request(otlp, body, {**kind, "authorization": "Bearer let-me-in"}).status == 200
+        assert served.request(otlp, body, {**kind, "authorization": "bearer let-me-in"}).status == 200
+        assert served.request(otlp, body, {**kind, "authorization": "Basic let-me-in"}).status == 401
         assert served.request(f"{url}/", None, {}).status == 401
         elsewhere = {"host": "box.example", "authorization": "Bearer let-me-in"}
         assert served.request(f"{url}/", None, elsewhere).status == 200
