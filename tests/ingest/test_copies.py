@@ -125,6 +125,16 @@ def test_a_run_that_two_emitters_tell_of_is_one_call(store: Store, rows: Rows, i
     ]
 
 
+@pytest.mark.parametrize("id_", ["chatcmpl-123", "cmpl-7", "resp_904512"])
+def test_an_id_that_others_have_too_names_no_response(store: Store, rows: Rows, id_: str) -> None:
+    """Ollama draws ids from a thousand numbers: requests that share one are two, and two spans of one are one."""
+    said = {at.RESPONSE_ID: id_, at.PROVIDER: "ollama", at.RESPONSE_MODEL: "qwen3"}
+    load(store, framework(1, 1, attributes=said, lasts_s=2), sdk(1, 2, 0.5, parent=1, attributes=said),
+         sdk(2, 3, 60, asked=300, attributes=said), sdk(3, 4, 90, attributes=said))  # fmt: skip
+    assert billed(rows) == [1, 3, 4]
+    assert copies(rows) == {2: (1, "nested")}
+
+
 def test_two_emitters_side_by_side_are_matched_in_time(store: Store, rows: Rows) -> None:
     """Two parallel calls with the same tokens, each told twice: two bills, each of one of each emitter."""
     load(store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -46,6 +47,8 @@ FIRST_TOKEN_S: Final = (at.TIME_TO_FIRST_CHUNK, "gen_ai.server.time_to_first_tok
 _FAST: Final = "fast"
 _ADVISOR: Final = "advisor"
 """The one name that the provider lets its advising tool have."""
+_DRAWN_OF_FEW: Final = re.compile(r"(?:chat)?cmpl-\d{1,3}|resp_\d{1,6}")
+"""Ids of responses that Ollama draws from a thousand, or a million, numbers: two of one id are not one response."""
 _FIRST_ERROR_STATUS: Final = 400
 _REFUSALS: Final = {
     "BadRequestError": "invalid_request_error",
@@ -135,7 +138,7 @@ def _request(span: Span) -> LlmRequest:
         agent=span.text(at.AGENT_NAME),
         provider=provider,
         model=span.text(at.RESPONSE_MODEL, at.REQUEST_MODEL),
-        response_id=span.text(at.RESPONSE_ID),
+        response_id=_response_id(span),
         scope=span.scope,
         started_at=span.started_at,
         duration_ms=span.lasted_ms(),
@@ -186,6 +189,11 @@ def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
         )
         for place, (model, usage) in enumerate(usages.advice(span))
     ]
+
+
+def _response_id(span: Span) -> str | None:
+    said = span.text(at.RESPONSE_ID)
+    return said if said is None or not _DRAWN_OF_FEW.fullmatch(said) else None
 
 
 def _is_refused(span: Span, error: str | None) -> bool:

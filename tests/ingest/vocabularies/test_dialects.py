@@ -181,7 +181,7 @@ def test_the_first_conventions_had_other_names(store: Store, rows: Rows) -> None
         "gen_ai.system": "openai",
         "gen_ai.request.model": "gpt-4o",
         "gen_ai.response.model": "gpt-4o-2024-08-06",
-        "gen_ai.response.id": "chatcmpl-1",
+        "gen_ai.response.id": "chatcmpl-AbC1",
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.prompt_tokens": 90,
         "gen_ai.usage.completion_tokens": 12,
@@ -195,7 +195,7 @@ def test_the_first_conventions_had_other_names(store: Store, rows: Rows) -> None
     load(store, Made(1, 1, "chat gpt-4o", said, scope="an.sdk", kind="client"), events={1: events})
     assert usage_of(rows) == (90, 90, 0, 0, 0, 12, None)
     (row,) = rows("select provider, model, response_id, stop_reason, scope from llm_requests")
-    assert tuple(row.values()) == ("openai", "gpt-4o-2024-08-06", "chatcmpl-1", "stop", "an.sdk")
+    assert tuple(row.values()) == ("openai", "gpt-4o-2024-08-06", "chatcmpl-AbC1", "stop", "an.sdk")
     assert evidence_of(rows) == ([["o", 0, None, None, None, None, 80], ["u", 11]], [["a", 2]])
 
 
