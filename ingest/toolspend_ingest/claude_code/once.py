@@ -69,8 +69,8 @@ def _calls_once(ran: Sequence[tuple[ToolCall, TraceRows]]) -> None:
             if _teller(call, rows) != scope:
                 continue
             better = told.get(call.tool_call_id or "")
-            if better is not None:
-                # It has the time that the tool took, without that until the user permitted it.
+            if better is not None and call.duration_ms:
+                # It has the time that the tool took, where it says that, without that until the user permitted it.
                 better.duration_ms = call.duration_ms
             if better is not None or (above and call.tool_call_id is None):
                 rows.tool_calls = [each for each in rows.tool_calls if each is not call]

@@ -213,6 +213,17 @@ def test_an_event_of_a_request_that_the_session_file_has_is_billed_once(
     assert store.cursor().execute(CONSERVED).fetchall() == []
 
 
+def test_an_event_without_a_duration_leaves_the_one_of_the_session_file(
+    store: Store, rows: Rows, tmp_path: Path
+) -> None:
+    """What is not said is not nothing."""
+    ingest(store, [session(tmp_path / "session-1.jsonl")])
+    (before,) = rows("select duration_ms from tool_calls")
+    store_all(store, [logs(event("tool_result", 2.0, tool_name="Bash", tool_use_id="call-1", success="true"))])
+    assert before["duration_ms"] > 0
+    assert rows("select duration_ms from tool_calls") == [before]
+
+
 def test_events_that_name_no_request_give_way_to_the_session_file(store: Store, rows: Rows, tmp_path: Path) -> None:
     """Where nothing tells which is which, the same request could be billed twice: it is not."""
     ingest(store, [session(tmp_path / "session-1.jsonl")])
