@@ -129,11 +129,11 @@ def _counted(span: Span, provider: str | None) -> Usage:
             total if counting.input is Input.EXCLUDES else None,
             output=output,
         )
+    if counting.input is Input.UNKNOWN and any((read, five, hour)):
+        return Usage(None, None, read, five, hour, output)
     read, five, hour = read or 0, five or 0, hour or 0
     if counting.input is Input.EXCLUDES:
         return Usage(total + read + five + hour, total, read, five, hour, output)
-    if counting.input is Input.UNKNOWN and read + five + hour:
-        return Usage(None, None, read, five, hour, output)
     return _from_whole(total, read, five, hour, output)
 
 

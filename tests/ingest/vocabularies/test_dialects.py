@@ -296,6 +296,20 @@ def test_what_is_counted_depends_on_emitter_version_and_provider(
     assert counting(scope, version, provider).input is expected
 
 
+def test_what_is_not_said_of_the_cache_by_who_is_not_known_is_not_none(store: Store, rows: Rows) -> None:
+    """A figure of reads says nothing of writes: these stay unknown, as the rest of the prompt does."""
+    said = {at.OPERATION: "chat", at.PROVIDER: "anthropic", at.REQUEST_MODEL: "claude-sonnet-4-5", at.OUTPUT_TOKENS: 7,
+            at.INPUT_TOKENS: 1_000}  # fmt: skip
+    load(
+        store,
+        Made(1, 1, "chat", {**said, at.CACHE_READ_TOKENS: 800}, scope="an.sdk"),
+        Made(1, 2, "chat", {**said, at.CACHE_WRITE_TOKENS: 100}, scope="an.sdk", at_s=2),
+    )
+    found = rows("select input_tokens, cache_read_tokens, cache_write_5m_tokens as five, cache_write_1h_tokens as hour,"
+                 " is_usage_known from llm_requests order by started_at")  # fmt: skip
+    assert [tuple(row.values()) for row in found] == [(None, 800, None, None, False), (None, None, 100, 0, False)]
+
+
 def test_an_emitter_that_is_silent_about_the_cache_leaves_its_share_unknown(store: Store, rows: Rows) -> None:
     """The whole prompt is known and its rates are not; a prompt that no cache would take is not in one."""
     said = {at.OPERATION: "chat", at.PROVIDER: "openai", at.REQUEST_MODEL: "gpt-4o", at.OUTPUT_TOKENS: 7}
