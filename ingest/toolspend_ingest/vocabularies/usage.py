@@ -102,10 +102,9 @@ def of_provider(raw: Mapping[str, Any]) -> Usage:
     inner = raw.get("input_tokens_details") or raw.get("prompt_tokens_details")
     if "prompt_tokens" in raw or isinstance(inner, Mapping):
         read = _count(inner, "cached_tokens") if isinstance(inner, Mapping) else None
-        written = _count(inner, "cache_write_tokens") or 0 if isinstance(inner, Mapping) else 0
         if read is None:
             return Usage(said, output=output, thinking=thinking)
-        return _from_whole(said, read, written, 0, output, thinking)
+        return _from_whole(said, read, *_gateway_split(inner), output, thinking)
     read = _count(raw, "cache_read_input_tokens") or 0
     five, hour = _split(raw)
     return Usage(said + read + five + hour, said, read, five, hour, output, thinking)
@@ -198,6 +197,14 @@ def _split(raw: Mapping[str, Any]) -> tuple[int, int]:
     if total is None:
         return five or 0, hour or 0
     hour = min(hour or 0, total)
+    return total - hour, hour
+
+
+def _gateway_split(details: Any) -> tuple[int, int]:
+    """Cache writes in the details of a prompt's tokens, where gateways to other providers put them: LiteLLM with the
+    split beside them, OpenRouter without."""
+    total = _count(details, "cache_write_tokens", "cache_creation_tokens") or 0
+    hour = min(_count(details.get("cache_creation_token_details"), "ephemeral_1h_input_tokens") or 0, total)
     return total - hour, hour
 
 

@@ -296,6 +296,29 @@ def test_what_is_counted_depends_on_emitter_version_and_provider(
     assert counting(scope, version, provider).input is expected
 
 
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"cached_tokens": 1000, "cache_creation_tokens": 100}, (10, 1000, 100, 0)),
+        ({"cached_tokens": 1000, "cache_creation_tokens": 100,
+          "cache_creation_token_details": {"ephemeral_5m_input_tokens": 30, "ephemeral_1h_input_tokens": 70}},
+         (10, 1000, 30, 70)),
+        ({"cached_tokens": 1000, "cache_write_tokens": 100}, (10, 1000, 100, 0)),
+        ({"cached_tokens": 1000}, (110, 1000, 0, 0)),
+    ],
+    ids=["LiteLLM", "LiteLLM with the split", "OpenRouter", "OpenAI"],
+)  # fmt: skip
+def test_what_a_gateway_wrote_into_a_cache_is_no_plain_input(
+    store: Store, rows: Rows, details: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    """A client of OpenAI's that talks to another provider's model: the prompt's details have the writes too."""
+    said = {"prompt_tokens": 1110, "completion_tokens": 5, "prompt_tokens_details": details}
+    answer = {"id": "chatcmpl-AbC", "model": "claude-sonnet-4-5", "usage": said, "choices": []}
+    span = {"openinference.span.kind": "LLM", "llm.system": "openai", "output.value": json.dumps(answer)}
+    load(store, Made(1, 1, "ChatCompletion", span, scope="openinference.instrumentation.openai"), version="0.1.60")
+    assert usage_of(rows) == (1110, *expected, 5, None)
+
+
 def test_what_is_not_said_of_the_cache_by_who_is_not_known_is_not_none(store: Store, rows: Rows) -> None:
     """A figure of reads says nothing of writes: these stay unknown, as the rest of the prompt does."""
     said = {at.OPERATION: "chat", at.PROVIDER: "anthropic", at.REQUEST_MODEL: "claude-sonnet-4-5", at.OUTPUT_TOKENS: 7,
