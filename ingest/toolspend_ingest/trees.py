@@ -89,7 +89,7 @@ class Tree:
 
 def _session(span: Span, name: str) -> str | None:
     value = span.text(name)
-    return None if value is None or value.startswith(_SCRUBBED) else value
+    return None if not value or value.startswith(_SCRUBBED) else value
 
 
 def _tags(span: Span) -> list[str] | None:

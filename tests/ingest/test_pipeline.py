@@ -308,6 +308,17 @@ def test_a_session_is_the_spans_own_its_ancestors_or_the_only_one(store: Store, 
     }
 
 
+def test_an_empty_name_names_no_session(store: Store, rows: Rows) -> None:
+    """Not one of all work whose name is empty either: such a request is its trace's, or of whom is above it."""
+    named = {at.OPERATION: "chat", at.CONVERSATION_ID: "ticket-1"}
+    nameless = {at.OPERATION: "chat", at.CONVERSATION_ID: ""}
+    others = {at.OPERATION: "chat", at.CONVERSATION_ID: "ticket-2"}
+    load(store, [Made(1, 1, "turn", {at.CONVERSATION_ID: "ticket-1"}), Made(1, 2, "chat", nameless, parent=1), Made(2, 3, "chat", nameless),
+                 Made(2, 4, "chat", others), Made(2, 5, "chat", named)])  # fmt: skip
+    found = {int(row["request_id"], 16): row["session_id"] for row in rows("from llm_requests")}
+    assert found == {2: "ticket-1", 3: f"{2:032x}", 4: "ticket-2", 5: "ticket-1"}
+
+
 def test_what_nobody_vouches_for_is_unknown(store: Store, rows: Rows) -> None:
     """A span whose token counts may mean one thing or the other is a request, and its prompt is not known."""
     load(store, [chat(1, 1, 0, 1, scope="somebody.else"), Made(1, 2, "GET /", {"http.route": "/"}, scope="web")])
