@@ -313,7 +313,8 @@ def test_an_empty_name_names_no_session(store: Store, rows: Rows) -> None:
     named = {at.OPERATION: "chat", at.CONVERSATION_ID: "ticket-1"}
     nameless = {at.OPERATION: "chat", at.CONVERSATION_ID: ""}
     others = {at.OPERATION: "chat", at.CONVERSATION_ID: "ticket-2"}
-    load(store, [Made(1, 1, "turn", {at.CONVERSATION_ID: "ticket-1"}), Made(1, 2, "chat", nameless, parent=1), Made(2, 3, "chat", nameless),
+    turn = Made(1, 1, "turn", {at.CONVERSATION_ID: "ticket-1"})
+    load(store, [turn, Made(1, 2, "chat", nameless, parent=1), Made(2, 3, "chat", nameless),
                  Made(2, 4, "chat", others), Made(2, 5, "chat", named)])  # fmt: skip
     found = {int(row["request_id"], 16): row["session_id"] for row in rows("from llm_requests")}
     assert found == {2: "ticket-1", 3: f"{2:032x}", 4: "ticket-2", 5: "ticket-1"}

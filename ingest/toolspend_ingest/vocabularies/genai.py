@@ -17,6 +17,11 @@ from ..rows import Span
 from . import content, conventions, evidence, payloads
 from .messages import Message, loads, read
 
+_OPERATIONS: Final = {
+    **dict.fromkeys(("chat.completions", "chat.streaming_completions"), at.OPERATION_CHAT),
+    **dict.fromkeys(("text.completions", "text.streaming_completions"), "text_completion"),
+}
+"""What Semantic Kernel calls requests."""
 DETAILS: Final = "gen_ai.client.inference.operation.details"
 
 
@@ -31,8 +36,11 @@ def older_names(span: Span) -> dict[str, Any]:
     said: dict[str, Any] = {}
     if at.PROVIDER not in span.attributes and (system := span.text(conventions.SYSTEM)) is not None:
         said[at.PROVIDER] = system.lower()
-    if at.OPERATION not in span.attributes and is_request(span):
+    operation = span.text(at.OPERATION)
+    if operation is None and is_request(span):
         said[at.OPERATION] = at.OPERATION_CHAT
+    elif operation in _OPERATIONS:
+        said[at.OPERATION] = _OPERATIONS[operation]
     return said
 
 

@@ -44,6 +44,8 @@ STREAMED: Final = (at.REQUEST_STREAM, "gen_ai.is_streaming", "llm.is_streaming")
 _MOST_TOKENS: Final = 10**12
 """A request with more has garbled usage: it is not known."""
 _LEAST_CACHED: Final = 1_024
+_CLOUDS: Final = ("google", "gcp", "gemini", "vertex", "azure", "az.ai")
+"""They run models of others beside their own: for Claude they answer as the Messages API does."""
 _LEAST_CACHED_BY: Final = ("openai", "azure", "az.ai")
 """Providers that publish that no shorter prompt is ever read from a cache."""
 
@@ -111,7 +113,7 @@ def of_provider(raw: Mapping[str, Any]) -> Usage:
 
 
 def _counted(span: Span, provider: str | None) -> Usage:
-    counting = emitters.counting(span.scope, span.scope_version, provider)
+    counting = emitters.counting(span.scope, span.scope_version, _answering(span, provider))
     output = span.count(*OUTPUT)
     if counting.is_streamed_output_wrong and any(span.flag(name) for name in STREAMED):
         output = None
@@ -134,6 +136,12 @@ def _counted(span: Span, provider: str | None) -> Usage:
     if counting.input is Input.EXCLUDES:
         return Usage(total + read + five + hour, total, read, five, hour, output)
     return _from_whole(total, read, five, hour, output)
+
+
+def _answering(span: Span, provider: str | None) -> str | None:
+    """Who counted the tokens: the provider, or who made a model that runs in another's cloud."""
+    model = span.text(at.RESPONSE_MODEL, at.REQUEST_MODEL) or ""
+    return "anthropic" if "claude" in model.lower() and (provider or "").startswith(_CLOUDS) else provider
 
 
 def _from_whole(total: int, read: int, five: int, hour: int, output: int | None, thinking: int | None = None) -> Usage:

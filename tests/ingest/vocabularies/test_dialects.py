@@ -333,6 +333,29 @@ def test_what_is_not_said_of_the_cache_by_who_is_not_known_is_not_none(store: St
     assert [tuple(row.values()) for row in found] == [(None, 800, None, None, False), (None, None, 100, 0, False)]
 
 
+@pytest.mark.parametrize("provider", ["gcp.vertex_ai", "google", "azure.ai.inference"])
+def test_a_cloud_that_runs_anothers_model_counts_as_that_does(store: Store, rows: Rows, provider: str) -> None:
+    """Of its own models the cloud's figure is of the whole prompt; of Claude it may be without the cache: unknown."""
+    said = {at.OPERATION: "chat", at.PROVIDER: provider, at.INPUT_TOKENS: 100, at.CACHE_READ_TOKENS: 40,
+            at.OUTPUT_TOKENS: 5}  # fmt: skip
+    load(
+        store,
+        Made(1, 1, "chat", {**said, at.REQUEST_MODEL: "claude-sonnet-4-5@20250929"}, scope="an.sdk"),
+        Made(1, 2, "chat", {**said, at.REQUEST_MODEL: "gemini-2.5-pro"}, scope="an.sdk", at_s=2),
+    )
+    found = rows("select uncached_tokens, cache_read_tokens, is_usage_known from llm_requests order by started_at")
+    assert [tuple(row.values()) for row in found] == [(None, 40, False), (60, 40, True)]
+
+
+@pytest.mark.parametrize("operation", ["chat.completions", "chat.streaming_completions", "text.completions"])
+def test_semantic_kernel_has_names_of_its_own_for_requests(store: Store, rows: Rows, operation: str) -> None:
+    """Before it said `chat`."""
+    said = {at.OPERATION: operation, "gen_ai.system": "openai", at.REQUEST_MODEL: "gpt-4o", at.INPUT_TOKENS: 100,
+            at.OUTPUT_TOKENS: 5, at.CACHE_READ_TOKENS: 0}  # fmt: skip
+    load(store, Made(1, 1, operation, said, scope="semantic_kernel.utils.telemetry"))
+    assert usage_of(rows) == (100, 100, 0, 0, 0, 5, None)
+
+
 def test_an_emitter_that_is_silent_about_the_cache_leaves_its_share_unknown(store: Store, rows: Rows) -> None:
     """The whole prompt is known and its rates are not; a prompt that no cache would take is not in one."""
     said = {at.OPERATION: "chat", at.PROVIDER: "openai", at.REQUEST_MODEL: "gpt-4o", at.OUTPUT_TOKENS: 7}
