@@ -26,6 +26,8 @@ from .head import head_of
 from .lines import EPOCH, SYNTHETIC, Line
 from .usage import prompt_tokens
 
+NAMELESS: Final = "line "
+"""What the key of an answer begins with that has no id of the provider's."""
 _MAIN: Final = "main"
 _TASK_TOOLS: Final = ("Task", "Agent")
 _SILENT_ATTACHMENTS: Final = "hook_"
@@ -237,8 +239,9 @@ class Conversation:
             return
         session = line.session or self._default_session
         name = line.message.get("id")
-        # Without an id a line cannot be told from a repeat: it is billed once.
         key = name if isinstance(name, str) else str(line.raw.get("requestId") or "")
+        if not key:
+            key = _nameless(line, node)
         if is_error:
             key = line.uuid or key
         request = self.requests.get((session, key))
@@ -317,6 +320,17 @@ class Conversation:
             prompt, kind = arguments.get("prompt"), arguments.get("subagent_type")
             if isinstance(prompt, str) and isinstance(kind, str):
                 self._agents[prompt] = kind
+
+
+def _nameless(line: Line, node: _Node) -> str:
+    """What tells an answer apart that has no id: its first line, which those of its other blocks go on from.
+
+    A line that has no id either cannot be told from a repeat: all of those are billed once.
+    """
+    if line.uuid is None:
+        return ""
+    above = node.parent.request if node.parent is not None else None
+    return above.key if above is not None and above.key.startswith(NAMELESS) else f"{NAMELESS}{line.uuid}"
 
 
 def _described(role: str, content: str | Iterable[Any], tools: dict[str, str]) -> list[Segment]:

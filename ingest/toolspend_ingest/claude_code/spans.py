@@ -11,7 +11,7 @@ from toolspend.evidence.segments import Segment
 from ..otlp_values import clean, to_json
 from ..spans import SpanRow
 from . import PROVIDER_REQUEST_ID, SERVICE, TRANSCRIPT_SCOPE, span_id_of, trace_id_of
-from .conversation import Call, Request
+from .conversation import NAMELESS, Call, Request
 from .errors import error_attributes
 from .usage import usage_attributes
 
@@ -21,6 +21,7 @@ _RESOURCE: Final = to_json({at.SERVICE_NAME: SERVICE})
 def request_span(request: Request) -> SpanRow:
     """A model request: what it was billed, what its prompt and its answer were made of."""
     model, error = request.model, request.error
+    is_named = error is None and request.key != "" and not request.key.startswith(NAMELESS)
     if error is None:
         said = usage_attributes(request.usage)
     else:
@@ -32,7 +33,7 @@ def request_span(request: Request) -> SpanRow:
         at.CONVERSATION_ID: request.session,
         at.AGENT_NAME: request.agent,
         at.REQUEST_MODEL: model,
-        at.RESPONSE_ID: None if error is not None else request.key or None,
+        at.RESPONSE_ID: request.key if is_named else None,
         PROVIDER_REQUEST_ID: request.provider_request_id,
         at.ANTHROPIC_STOP_REASON: request.stop_reason if error is None else None,
         **said,

@@ -66,6 +66,24 @@ def test_a_response_of_several_lines_is_billed_once_and_by_its_last_usage(load: 
     ]
 
 
+def test_answers_without_ids_are_told_apart_by_where_their_lines_stand(load: Load, rows: Rows) -> None:
+    """Some gateways give none: lines that follow one another are blocks of one answer, what the user says parts two."""
+    written = opened()
+    written.result("call-1", "nothing")
+    written.assistant([text("Once."), text("More.")], usage(20, 7), message_id="msg_2")
+    written.user("Again.")
+    written.assistant([text("Twice.")], usage(30, 8), message_id="msg_3")
+    for line in written.lines:
+        if isinstance(line, dict) and line["type"] == "assistant":
+            del line["requestId"], line["message"]["id"]
+    load(written)
+    found = rows("select uncached_tokens, output_tokens, response_id from llm_requests order by started_at")
+    assert [tuple(row.values()) for row in found] == [(10, 60, None), (20, 7, None), (30, 8, None)]
+    assert rows("select tool_call_id, request_id is not null as is_tied from tool_calls") == [
+        {"tool_call_id": "call-1", "is_tied": True}
+    ]
+
+
 def test_writes_for_an_hour_are_told_from_those_for_five_minutes(load: Load, rows: Rows) -> None:
     """They are billed at prices of their own."""
     written = Transcript()
