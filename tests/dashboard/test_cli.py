@@ -300,6 +300,13 @@ def test_the_doctor_changes_nothing(home: Path, filled: Path) -> None:
     assert "send them to http://collector:4318" in endpoint
 
 
+def test_the_doctor_says_that_nothing_was_loaded_yet(tmp_path: Path) -> None:
+    """A new store has no time of a last load."""
+    home = tmp_path / "home"
+    assert served.run_here(home, "ingest").returncode == 0
+    assert "0 spans, none loaded yet" in served.run_here(home, "doctor").stdout
+
+
 def test_sql_report_and_doctor_work_while_up_runs(tmp_path: Path) -> None:
     """The server has the file; commands get a snapshot from it, fresh to the span."""
     home = tmp_path / "home"

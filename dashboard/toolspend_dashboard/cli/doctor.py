@@ -150,7 +150,9 @@ def _contents(cursor: Any) -> Iterator[str]:
     if (per_span := health.bytes_per_span(storage)) is not None:
         free = int(storage["free_bytes"])
         yield f"{per_span:,.0f} bytes a span with all that follows from it, {free:,} bytes of the file free"
-    yield f"{formats.plural(int(extent['spans']), 'span')}, last loaded {formats.moment(extent['loaded_at'])} UTC"
+    loaded_at = formats.moment(extent["loaded_at"])
+    when = "none loaded yet" if loaded_at == formats.UNKNOWN else f"last loaded {loaded_at} UTC"
+    yield f"{formats.plural(int(extent['spans']), 'span')}, {when}"
     known = coverage(queries.run(cursor, "totals", **everything).iloc[0], queries.run(cursor, "bases", **everything))
     yield (
         f"{formats.plural(known['requests'], 'request')}: usage known for {known['usage_known']:,}, "
