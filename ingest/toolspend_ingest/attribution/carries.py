@@ -47,13 +47,16 @@ class Carry(NamedTuple):
 
     def rows(self, columns: CallColumns) -> tuple[CallColumns, Ints]:
         """What rows have to hold so that the view says this of them; and the tokens that they carry."""
-        carried = np.where(self.tokens == UNKNOWN, 0, self.tokens)
-        cost = columns.cost_nano - carried * self.nano
+        is_held = self.tokens != UNKNOWN
+        cost = columns.cost_nano - np.where(is_held, self.tokens, 0) * self.nano
+        sent = np.where(is_held, columns.times_sent - self.requests, columns.times_sent)
+        return columns._replace(times_sent=sent, cost_nano=np.where(is_held, cost, columns.cost_nano)), self.tokens
+
+    def of(self, columns: CallColumns) -> Carry:
+        """Without calls to which nothing can be added: what they came to is not known, or too much."""
         is_held = (self.tokens != UNKNOWN) & (columns.cost_nano != UNKNOWN) & (columns.times_sent != UNKNOWN)
         is_held &= (self.tokens < _MOST) & (self.nano < _MOST)
-        sent = np.where(is_held, columns.times_sent - self.requests, columns.times_sent)
-        held = columns._replace(times_sent=sent, cost_nano=np.where(is_held, cost, columns.cost_nano))
-        return held, np.where(is_held, self.tokens, UNKNOWN)
+        return self._replace(tokens=np.where(is_held, self.tokens, UNKNOWN))
 
     def grown(self, ledger: Ledger, first_new: int) -> Carry:
         """With the requests of a ledger, at the rate at which each was billed most of its prompt, or read it."""

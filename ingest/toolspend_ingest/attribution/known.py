@@ -211,7 +211,7 @@ def go_on(known: Known, growth: Growth, edges: Mapping[str, Edges]) -> Step:
         total,
         offered,
         columns,
-        grown._replace(tokens=carried),
+        grown._replace(tokens=carried).of(columns),
         asked_by,
         known.count + len(new),
         int(prompts.started_us[-1]) if len(new) else known.last_us,

@@ -171,6 +171,14 @@ def test_what_compressions_saved_and_selections_offered_grows_with_the_session()
     assert steps(talk, more=[("tool_selections", {**late, "started_at": at})]) == [1, 1, 1]
 
 
+def test_calls_without_a_price_are_counted_as_the_session_goes_on() -> None:
+    """What they cost is unknown, as one request has no price; how often they were sent is known, and grows."""
+    talk = Talk()
+    for turn in range(KNOWN + 3):
+        talk.turn(**({"prices": {}} if turn == 5 else {}))
+    assert steps(talk) == [1, 1, 1]
+
+
 def test_a_fork_from_a_late_request_is_attributed_alone_and_from_an_early_one_not() -> None:
     """What a request may build on is kept for a while."""
     for back, expected in ((2, 1), (16, 0)):
