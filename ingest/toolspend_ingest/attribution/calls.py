@@ -128,13 +128,13 @@ class DefinitionTotals(NamedTuple):
 
 
 def definitions(ledger: Ledger) -> DefinitionTotals:
-    """What definitions were billed for."""
+    """What definitions were billed for, of prompts that are known at each rate."""
     contexts = ledger.contexts
     pieces, prompts = contexts.pieces, contexts.inputs.prompts
     sessions = int(prompts.session.max()) + 1 if len(prompts) else 0
-    is_definition = ledger.owners.kind[ledger.rows.owner] == m.DEFINITION
+    is_definition = (ledger.owners.kind[ledger.rows.owner] == m.DEFINITION) & prompts.is_prompt_known[ledger.rows.p]
     tokens = sums(ledger.rows.tokens[is_definition], prompts.session[ledger.rows.p[is_definition]], sessions)
-    rows = np.flatnonzero(prompts.is_billed & (prompts.compressed_tool < 0))
+    rows = np.flatnonzero(prompts.is_billed & prompts.is_prompt_known & (prompts.compressed_tool < 0))
     element, owner = contexts.elements(rows)
     piece = contexts.pool[element]
     is_piece = pieces.kind[piece] == m.DEFINITION

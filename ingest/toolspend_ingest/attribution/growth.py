@@ -159,6 +159,8 @@ def _bill(request: LlmRequest, prices: Mapping[str | None, Price], edges: Mappin
     return {
         "started_us": started_us,
         "is_billed": is_billed,
+        "is_usage_known": request.is_usage_known,
+        "is_prompt_known": request.is_usage_known or request.uncached_tokens is not None,
         "is_finished": request.stop_reason in _FINISHED,
         "billed": billed,
         "output": output if is_billed else 0,

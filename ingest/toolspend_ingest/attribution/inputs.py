@@ -38,6 +38,11 @@ class Prompts:
     has_output: Flags
     is_base_stated: Flags
     is_billed: Flags
+    """Whether any of its usage is known."""
+    is_usage_known: Flags
+    """Whether all of it is."""
+    is_prompt_known: Flags
+    """Whether it is known at each rate of the prompt: else `billed` has a part of it, from its beginning on."""
     is_finished: Flags
     billed: Ints
     """Tokens by `PROMPT_RATES`, a row a prompt."""
@@ -212,6 +217,8 @@ def _prompts(table: pa.Table) -> Prompts:
         has_output=_flags(table["has_output"]),
         is_base_stated=_flags(table["is_base_stated"]),
         is_billed=_flags(table["is_billed"]),
+        is_usage_known=_flags(table["is_usage_known"]),
+        is_prompt_known=_flags(table["is_prompt_known"]),
         is_finished=_flags(table["is_finished"]),
         billed=numbers(*PROMPT_RATES),
         output=ints("output"),

@@ -92,7 +92,7 @@ def keep_ledger(contexts: Contexts, shares: Shares, known: Booked | None = None,
     )
     of_part, of_loose = np.split(key, [len(parts.owners.kind)])
     entries = [_loose_entries(loose, of_loose, prices)]
-    entries.extend(_prompt_entries(parts, of_part[parts.owner], loose, prices, len(prompts)))
+    entries.extend(_prompt_entries(parts, of_part[parts.owner], loose, prices, prompts.is_prompt_known))
     every = Entries(*(np.concatenate(columns) for columns in zip(*entries, strict=True)))
     every = _without_nothing(every)
     rows = _rows(every, len(owners.kind))
@@ -295,13 +295,17 @@ def _loose_entries(loose: _Loose, owner: Ints, prices: Ints) -> Entries:
     return Entries(loose.p, owner, is_first, loose.basis, loose.rate, loose.tokens, cost, loose.call)
 
 
-def _prompt_entries(parts: Parts, owner: Ints, loose: _Loose, prices: Ints, prompts: int) -> list[Entries]:
+def _prompt_entries(parts: Parts, owner: Ints, loose: _Loose, prices: Ints, is_known: Flags) -> list[Entries]:
+    """`is_known` says of all prompts whether they are known at each rate: of others only the beginning is billed."""
     counts = np.bincount(parts.prompt, minlength=len(parts.rows))
     starts = run_starts(parts.prompt)
-    tokens = split(parts.size, starts, parts.billed.sum(axis=1)[counts > 0])
+    totals = parts.billed.sum(axis=1)
+    explained = sums(parts.size, parts.prompt, len(parts.rows)) // m.MICRO
+    totals = np.where(is_known[parts.rows], totals, np.maximum(totals, explained))
+    tokens = split(parts.size, starts, totals[counts > 0])
     tokens[parts.size == 0] = 0
     last = running(tokens, starts)
-    taken = np.zeros((prompts, len(m.RATES)), dtype=np.int64)
+    taken = np.zeros((len(is_known), len(m.RATES)), dtype=np.int64)
     np.add.at(taken, (loose.p, loose.rate), loose.tokens)
     found = []
     for rate, part, some, ends in by_rate(last - tokens, last, counts, parts.billed):

@@ -141,7 +141,7 @@ def _stand_in(prompts: Prompts, delta: Items, base: Ints, is_lost: Flags) -> Non
 def _usage_only(prompts: Prompts, calls: Calls, p: Ints) -> tuple[Items, Ints]:
     """What requests without evidence probably sent, and what they go on from."""
     order = np.lexsort((np.arange(len(prompts)), prompts.stream))
-    is_measured = prompts.is_billed & (prompts.compressed_tool < 0)
+    is_measured = prompts.is_billed & prompts.is_prompt_known & (prompts.compressed_tool < 0)
     stream = prompts.stream[order]
     is_start = np.concatenate([[True], stream[1:] != stream[:-1]])
     latest = np.maximum.accumulate(np.where(is_measured[order], np.arange(len(order)), -1))
@@ -151,7 +151,7 @@ def _usage_only(prompts: Prompts, calls: Calls, p: Ints) -> tuple[Items, Ints]:
     base_of[order] = np.where(before >= start, order[np.maximum(before, 0)], -1)
     tokens = prompts.billed.sum(axis=1)
     base = base_of[p]
-    base = np.where((base >= 0) & prompts.is_billed[p] & (tokens[p] >= tokens[base]), base, -1)
+    base = np.where((base >= 0) & is_measured[p] & (tokens[p] >= tokens[base]), base, -1)
 
     copies = p[base >= 0]
     whole = _whole_bases(copies, np.full(len(copies), MAX_PIECES))

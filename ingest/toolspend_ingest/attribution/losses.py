@@ -226,8 +226,9 @@ def _elements(contexts: Contexts, shares: Shares, rows: Ints, billed: Ints, has_
     length = contexts.length[rows]
     ends = running(inside, run_starts(pair)) + shares.hidden[rows][pair]
     whole = shares.hidden[rows] + sums(inside, pair, len(rows)) + shares.residual[rows]
-    # The bill of several passes is not the size of a prompt.
-    scale: Floats = np.where(has_passes[rows], 1 / MICRO, billed[rows].sum(axis=1) / np.maximum(whole, 1))
+    # The bill of several passes is not the size of a prompt, nor is one that is known in part.
+    is_size = contexts.inputs.prompts.is_prompt_known[rows] & ~has_passes[rows]
+    scale: Floats = np.where(~is_size, 1 / MICRO, billed[rows].sum(axis=1) / np.maximum(whole, 1))
     sizes: Floats = inside * scale[pair]
     ends_in_tokens: Floats = ends * scale[pair]
     hidden: Floats = shares.hidden[rows] * scale

@@ -119,7 +119,7 @@ def tokens_once(contexts: Contexts, tokens: Ints, anchor: Ints, densities: Densi
     count, base = len(prompts), contexts.lineage.base
     runs = np.bincount(output.p[output.is_server & (output.kind == R)], minlength=count)
     asked = np.bincount(output.p[output.is_server & (output.kind == C)], minlength=count)
-    is_twice = (runs == 1) & (asked == 1) & prompts.is_billed & contexts.is_whole
+    is_twice = (runs == 1) & (asked == 1) & prompts.is_prompt_known & contexts.is_whole
     is_twice &= (tokens < 0) & ~prompts.cleared.any(axis=1) & ~prompts.compaction.any(axis=1)
     rows = np.flatnonzero((base >= 0) & is_twice[base] & (tokens > 0) & ~contexts.lineage.has_stand_in)
     held = base[rows]

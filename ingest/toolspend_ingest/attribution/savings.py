@@ -75,9 +75,9 @@ def _tokens(chars: int | None, each: float) -> int | None:
 
 def cost_of(ledger: Ledger, prompts: Iterable[int]) -> int | None:
     """Nano-dollars of the model requests beneath a compression; None where one of them has no known cost."""
-    billed, cost = ledger.contexts.inputs.prompts.is_billed, 0
+    is_known, cost = ledger.contexts.inputs.prompts.is_usage_known, 0
     for p in prompts:
-        if not billed[p] or not ledger.is_priced[p]:
+        if not is_known[p] or not ledger.is_priced[p]:
             return None
         cost += int(ledger.cost[p])
     return cost

@@ -335,6 +335,7 @@ class _Sharing:
         sizes[self.is_gone] = 0
         self._clear(sizes)
         is_poor = ~contexts.is_whole[owner] | contexts.lineage.is_inferred[owner]
+        is_poor |= ~contexts.inputs.prompts.is_prompt_known[owner]
         bases[is_poor] = m.INFERRED
         bases[contexts.pieces.kind[contexts.pool] == m.UNATTRIBUTED] = m.UNKNOWN
         left = Sizes(self.size, self.basis, self.is_sized, self.gap, self.residual, self.has_gone, self.is_gone)
@@ -372,7 +373,7 @@ def measured(contexts: Contexts) -> Ints:
     has_server = np.zeros(len(prompts), dtype=np.bool_)
     has_server[inputs.output.p[inputs.output.is_server & (inputs.output.kind == R)]] = True
     has_server[inputs.output.p[inputs.output.kind == K]] = True  # the prompt that was billed begins with a summary
-    is_known = prompts.is_billed & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
+    is_known = prompts.is_billed & prompts.is_prompt_known & ~has_server & (tokens > 0) & (tokens <= _MAX_LEARNED)
     found: Ints = np.where(is_known & (contexts.length > 0), tokens, -1)
     return found
 

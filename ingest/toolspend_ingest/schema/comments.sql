@@ -184,7 +184,7 @@ comment on column compressions.chars_before is 'Characters before.';
 comment on column compressions.chars_after is 'Characters after.';
 comment on column compressions.tokens_before is 'Tokens before.';
 comment on column compressions.tokens_after is 'Tokens after.';
-comment on column compressions.cost_usd is 'US dollars of the model calls made for it.';
+comment on column compressions.cost_usd is 'US dollars of the model calls made for it; null where one of them has unknown usage or no price.';
 comment on column compressions.saved_usd is 'Net US dollars saved over the result''s later life.';
 
 comment on table prices is 'One row per provider, model, rate, tier and validity.';

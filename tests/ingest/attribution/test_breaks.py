@@ -164,6 +164,19 @@ def test_an_edit_names_the_piece_and_the_tool_whose_result_was_edited() -> None:
     assert found.lost_tokens == pytest.approx(1_200, rel=0.1)
 
 
+@pytest.mark.parametrize("unsaid", [(), ("input_tokens", "uncached_tokens")], ids=["whole", "in part"])
+def test_what_was_lost_is_found_in_a_prompt_that_is_known_in_part(unsaid: tuple[str, ...]) -> None:
+    """What was read and written is its beginning: what lies there was lost, however long the rest is."""
+    talk = cached()
+    talk.ask("c", [*HEAD, *TURN, *NEXT], at=20, base="b", marks=[(7, "5m")], read=5_100, write_5m=1_100)
+    edited = [*HEAD, TURN[0], result("fetch", "c1", 20), *NEXT, ["u", 16_000]]
+    said = {"read": 4_000, "write_5m": 1_250, "input": 4_000, "unsaid": frozenset(unsaid)}
+    talk.ask("d", edited, at=30, base="c", marks=[(7, "5m")], **said)
+    found = only(talk.breaks())
+    assert (found.cause, found.tool, found.message_index) == ("edit", "fetch", 5)
+    assert found.lost_tokens == pytest.approx(1_200, rel=0.1)
+
+
 def test_another_model_shares_no_cache() -> None:
     """Nothing was read, and all of what the first model had cached is billed again."""
     found = again([*HEAD, *TURN, *NEXT], model="claude-haiku-4-5", write_5m=6_200)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from attributed import attribute, cost, ledger, pick, prompts, tokens
+from attributed import LedgerRow, attribute, cost, ledger, pick, prompts, tokens
 from conversations import PRICES, Conversation, Session, bill, definition, result, use
 
 FRAMING = 15
@@ -152,6 +152,33 @@ def test_unknown_usage_has_no_rows() -> None:
     rows = ledger(talk.session)
     assert {row.request_id for row in rows} == {"q0001"}
     assert pick(rows, kind="tool_definition", is_first_send=True)  # first billed here
+
+
+UNCACHED = frozenset({"input_tokens", "uncached_tokens"})
+
+
+def test_a_prompt_that_is_known_in_part_is_billed_from_its_beginning_on() -> None:
+    """Of an emitter that does not say what its count includes, the 1,500 tokens that were read are the head's alone.
+
+    Taken for the whole prompt they would be shared with all that was said after it, and results would have left.
+    """
+
+    def head(unsaid: frozenset[str]) -> list[LedgerRow]:
+        talk, tokens = Conversation(), 1_700
+        for turn in range(12):
+            new = [use("search", f"c{turn}"), result("search", f"c{turn}", 4000)] if turn else [
+                definition("search"), ["s", 3600], ["u", 300]]  # fmt: skip
+            answer = [use("search", f"c{turn + 1}")]
+            talk.ask(*new, answer=answer, read=1_500, input=tokens - 1_500, output=40, unsaid=unsaid)
+            tokens += 1_060
+        return pick(ledger(talk.session), rate="cache_read")
+
+    known, partly = head(frozenset()), head(UNCACHED)
+    assert sum(row.tokens for row in known) == sum(row.tokens for row in partly) == 12 * 1_500
+    for kind in ("tool_definition", "system", "overhead"):
+        assert tokens(partly, kind=kind) == pytest.approx(tokens(known, kind=kind), rel=0.2)
+    assert tokens(partly, kind="tool_result") == 0
+    assert {row.basis for row in partly if row.kind != "overhead"} == {"inferred"}
 
 
 def test_a_retried_prompt_keeps_the_exact_growth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -185,6 +186,32 @@ def test_of_a_result_that_is_in_no_prompt_a_saving_is_known_where_a_model_asked(
     talk.session.compressions.append(Compression("squeeze", "search", call_id, 20_000, 2000, ("helper",)))
     (row,) = attribute(talk.session).compressions
     assert row.saved_nano == saved
+
+
+@pytest.mark.parametrize("unsaid", ["output_tokens", "uncached_tokens"])
+def test_what_a_compression_cost_is_unknown_where_its_request_says_a_part(unsaid: str) -> None:
+    """What is known of it is booked on the tool, and is not the whole cost."""
+    session = conversation("one")
+    session.requests.append(
+        bill("helper", 45, read=100, input=5000, output=50, compressed_tool="search", unsaid=frozenset({unsaid}))
+    )
+    session.compressions.append(Compression("squeeze", "search", "c1", 8000, 4000, ("helper",)))
+    found = attribute(session)
+    (row,) = found.compressions
+    assert (row.cost_nano, row.saved_nano) == (None, None)
+    assert cost(found.ledger, kind="compression") > 0
+
+
+def test_selections_are_measured_by_prompts_that_are_known() -> None:
+    """A request of which only the output is known says nothing of what a definition's characters cost."""
+    found = []
+    for unsaid in ((), ("input_tokens", "uncached_tokens", "cache_read_tokens")):
+        session = conversation("one")
+        last = session.requests[-1]
+        session.requests[-1] = replace(last, unsaid=frozenset(unsaid))
+        session.selections.append(Selection("choice", 4000, 8000))
+        found.append(attribute(session).selections[0].offered_tokens or 0)
+    assert found[1] == pytest.approx(found[0], rel=0.1)
 
 
 def test_compressions_without_requests_cost_nothing() -> None:

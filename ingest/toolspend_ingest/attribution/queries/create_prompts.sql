@@ -178,6 +178,8 @@ merged as (
         coalesce(bills.compressed_tool is null and bills.advising_tool is not null, false) as is_advice,
         bills.stop_reason,
         coalesce(bills.is_billed, false) as is_billed,
+        coalesce(bills.is_usage_known, false) as is_usage_known,
+        coalesce(bills.is_usage_known or bills.uncached_tokens is not null, false) as is_prompt_known,
         bills.tools_offered,
         if(bills.is_billed, bills.read_tokens, 0) as read_tokens,
         if(bills.is_billed, bills.write_1h_tokens, 0) as write_1h_tokens,

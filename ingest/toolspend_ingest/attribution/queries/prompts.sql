@@ -15,6 +15,8 @@ select
     has_output,
     base_request_id is not null as is_base_stated,
     is_billed,
+    is_usage_known,
+    is_prompt_known,
     coalesce(stop_reason in ('end_turn', 'stop', 'stop_sequence'), false) as is_finished,
     coalesce(read_tokens, 0) as cache_read,
     coalesce(write_1h_tokens, 0) as cache_write_1h,
