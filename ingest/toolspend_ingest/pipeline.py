@@ -257,7 +257,8 @@ def _price(con: duckdb.DuckDBPyConnection, requests: Iterable[LlmRequest], memor
     if memory is not None:
         memory.book = book
     for request in requests:
-        request.price_model = book.price_model(request.provider, request.model, request.service_tier)
+        tier, geo = request.service_tier, request.inference_geo
+        request.price_model = book.price_model(request.provider, request.model, tier, geo)
 
 
 def _add(con: duckdb.DuckDBPyConnection, changes: dict[str, Changes], memory: Continued) -> None:

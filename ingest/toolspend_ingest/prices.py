@@ -46,6 +46,8 @@ _ALIASES = {
 }
 _USER = "user"
 _ORDINARY_TIERS = {None, "", "standard", "default", "auto", "standard_only"}
+_GEO_PROVIDER, _GEO, _GEO_FACTOR = "anthropic", "us", Decimal("1.1")
+"""Its page on prices: tokens cost a tenth more where a request asks for inference in the United States."""
 
 
 class PriceRow(NamedTuple):
@@ -135,22 +137,30 @@ class PriceBook:
         self._known = {
             (str(provider), str(model)) for provider, model in con.execute(schema.query("priced_models")).fetchall()
         }
-        self._memo: dict[tuple[str | None, str | None, str | None], str | None] = {}
+        self._memo: dict[tuple[str | None, ...], str | None] = {}
 
-    def price_model(self, provider: str | None, model: str | None, tier: str | None = None) -> str | None:
-        """`provider/model` of the rows that apply to a model's name and service tier; None where there are none."""
-        key = (provider, model, tier)
+    def price_model(
+        self, provider: str | None, model: str | None, tier: str | None = None, geo: str | None = None
+    ) -> str | None:
+        """`provider/model` of the rows that apply to a model's name, service tier and place; None where there are
+        none."""
+        key = (provider, model, tier, geo)
         if key not in self._memo:
-            self._memo[key] = self._find(provider, model, tier)
+            self._memo[key] = self._find(provider, model, tier, geo)
         return self._memo[key]
 
-    def _find(self, provider: str | None, model: str | None, tier: str | None) -> str | None:
+    def _find(self, provider: str | None, model: str | None, tier: str | None, geo: str | None) -> str | None:
         if not model:
             return None
         found = price_model(provider, model) or (provider or "", model)
-        if tier not in _ORDINARY_TIERS:
-            found = (found[0], f"{found[1]} ({tier})")
+        found = (found[0], _variant(found[1], None if tier in _ORDINARY_TIERS else tier, geo))
         return "/".join(found) if found in self._known else None
+
+
+def _variant(model: str, tier: str | None, geo: str | None) -> str:
+    """The name in `prices` of a model in a service tier, or at a place: `claude-opus-4-6 (batch, us)`."""
+    said = [each for each in (tier, geo) if each is not None]
+    return f"{model} ({', '.join(said)})" if said else model
 
 
 @cache
@@ -202,8 +212,13 @@ def _rows(provider: types.Provider, model: types.ModelInfo, source: str) -> Iter
         variant.when for variant in model.price_variants or () if len(variant.when) == 1 and _tier(variant.when)
     ]
     for context in _unique(contexts):
-        name = f"{model.id} ({_tier(context)})" if context else model.id
-        yield from _merged(_dated(provider.id, name, model, context, starts, source))
+        tier = _tier(context)
+        for row in _merged(_dated(provider.id, _variant(model.id, tier, None), model, context, starts, source)):
+            yield row
+            if provider.id == _GEO_PROVIDER:
+                factor = 1 if row.rate == "fee" else _GEO_FACTOR
+                there = _variant(model.id, tier, _GEO)
+                yield row._replace(model=there, usd_per_mtok=_rounded(row.usd_per_mtok * factor))
 
 
 def _tier(when: dict[str, str]) -> str | None:

@@ -104,6 +104,7 @@ class LlmRequest(msgspec.Struct):
     stop_reason: str | None = None
     error_type: str | None = None
     service_tier: str | None = None
+    inference_geo: str | None = None
     user_id: str | None = None
     tags: list[str] | None = None
     compressed_tool: str | None = None

@@ -154,6 +154,10 @@ USAGE_WEB_FETCHES: Final = "toolspend.usage.web_fetch_requests"
 USAGE_ITERATIONS: Final = "toolspend.usage.iterations"
 """JSON array: `usage.iterations` of the response as received, when the response has it."""
 USAGE_SPEED: Final = "toolspend.usage.speed"
+USAGE_INFERENCE_GEO: Final = "toolspend.usage.inference_geo"
+"""Where the provider ran the model, when it says a place that has a price of its own."""
+ORDINARY_GEOS: Final = frozenset({"", "global", "not_available"})
+"""What the provider says of requests that may run anywhere, at the ordinary price."""
 SERVICE_TIER: Final = "toolspend.service_tier"
 
 # --- Tool calls -----------------------------------------------------------------------------------------------------

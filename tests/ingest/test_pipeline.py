@@ -73,6 +73,7 @@ def test_a_request_is_one_whole_row(store: Store, rows: Rows) -> None:
         "status": "ok",
         "error_type": None,
         "service_tier": "standard",
+        "inference_geo": None,
         "user_id": "u-1",
         "tags": ["eval"],
         "compressed_tool": None,

@@ -45,6 +45,7 @@ comment on column llm_requests.stop_reason is 'Why the model stopped.';
 comment on column llm_requests.status is 'ok, error or unset.';
 comment on column llm_requests.error_type is 'error.type of a failed request.';
 comment on column llm_requests.service_tier is 'standard, priority, batch or fast, as the provider said.';
+comment on column llm_requests.inference_geo is 'Where the provider ran the model (us), if that has a price of its own; null elsewhere.';
 comment on column llm_requests.user_id is 'Whom the work was for.';
 comment on column llm_requests.tags is 'Tags given to the session.';
 comment on column llm_requests.compressed_tool is 'Tool whose result this request compressed; null for other requests.';

@@ -225,6 +225,8 @@ def of_usage(raw: Mapping[str, Any]) -> dict[str, Any]:
         found[at.SERVICE_TIER] = raw["service_tier"]
     if isinstance(raw.get("speed"), str):
         found[at.USAGE_SPEED] = raw["speed"]
+    if isinstance(geo := raw.get("inference_geo"), str) and geo not in at.ORDINARY_GEOS:
+        found[at.USAGE_INFERENCE_GEO] = geo
     if isinstance(raw.get("iterations"), list) and raw["iterations"]:
         found[at.USAGE_ITERATIONS] = evidence.compact(raw["iterations"])
     server = raw.get("server_tool_use")

@@ -155,6 +155,7 @@ def _request(span: Span) -> LlmRequest:
         status=span.status,
         error_type=error,
         service_tier=_service_tier(span),
+        inference_geo=span.text(at.USAGE_INFERENCE_GEO),
         is_usage_known=usage.is_known,
     )
 
@@ -184,6 +185,7 @@ def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
             output_tokens=usage.output,
             status=request.status,
             service_tier=span.text(*SERVICE_TIERS),
+            inference_geo=request.inference_geo,
             advising_tool=_ADVISOR,
             is_usage_known=usage.is_known,
         )

@@ -87,6 +87,8 @@ def describe_usage(usage: Any) -> dict[str, Any]:
                 attributes[name] = requests
     if isinstance(speed := fields.get("speed"), str):
         attributes[at.USAGE_SPEED] = speed
+    if isinstance(geo := fields.get("inference_geo"), str) and geo not in at.ORDINARY_GEOS:
+        attributes[at.USAGE_INFERENCE_GEO] = geo
     iterations = fields.get("iterations")
     if isinstance(iterations, list) and iterations:
         attributes[at.USAGE_ITERATIONS] = json.dumps([plain(each) for each in iterations], default=str)

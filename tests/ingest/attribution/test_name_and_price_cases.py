@@ -89,12 +89,18 @@ def test_case_16_the_long_context_price_begins_above_200000(
         ({at.SERVICE_TIER: "batch"}, Decimal("2.5")),
         ({at.SERVICE_TIER: "priority"}, None),
         ({at.USAGE_SPEED: "fast"}, Decimal(10)),
+        ({at.USAGE_INFERENCE_GEO: "us"}, Decimal("5.5")),
+        ({at.USAGE_INFERENCE_GEO: "us", at.SERVICE_TIER: "batch"}, Decimal("2.75")),
+        ({at.USAGE_INFERENCE_GEO: "mars"}, None),
     ],
 )
 def test_case_16_tiers_and_modes_have_prices_of_their_own(
     store: Store, rows: Rows, said: dict[str, Any], usd_per_mtok: Decimal | None
 ) -> None:
-    """Batch is half, fast is twice, and priority, whose price is not published, has none; never the ordinary one."""
+    """Batch is half, fast twice, in the United States a tenth more; priority, whose price is not published, has none.
+
+    Never has any the ordinary one.
+    """
     span = asking("anthropic", "claude-opus-4-8", **said)
     span.at_s = 60 * 86_400  # the list has them from then on
     load(store, span)
