@@ -178,9 +178,23 @@ def _is_hour(contexts: Contexts, losses: Losses, facts: Facts) -> Flags:
     found: Flags = contexts.inputs.prompts.billed[pairs.base, m.PROMPT_RATES.index("cache_write_1h")] > 0
     pair, mark = _marks(facts, pairs.base)
     end = old.tokens_before(facts.mark_place[mark] + 1, pair)
-    lost = np.flatnonzero(end > pairs.read[pair] + LEAST_TOKENS)
+    is_kept = ~(facts.is_hour[mark] & _is_vain(contexts, losses, facts)[pair])
+    lost = np.flatnonzero((end > pairs.read[pair] + LEAST_TOKENS) & is_kept)
     whose, where = np.unique(pair[lost], return_index=True)
     found[whose] = facts.is_hour[mark[lost[where]]]
+    return found
+
+
+def _is_vain(contexts: Contexts, losses: Losses, facts: Facts) -> Flags:
+    """Whether a request wrote nothing for an hour where it asked to: what lies before that is too short."""
+    pairs = losses.pairs
+    pair, mark = _marks(facts, pairs.rows)
+    end = losses.now.tokens_before(facts.mark_place[mark] + 1, pair)
+    asks = facts.is_hour[mark] & (end > pairs.read[pair] + LEAST_TOKENS)
+    hour, five = (m.PROMPT_RATES.index(f"cache_write_{each}") for each in ("1h", "5m"))
+    billed = contexts.inputs.prompts.billed[pairs.rows]
+    has_asked = np.bincount(pair[asks], minlength=len(pairs)) > 0
+    found: Flags = has_asked & (billed[:, hour] == 0) & (billed[:, five] > 0)
     return found
 
 

@@ -213,6 +213,17 @@ def test_what_was_cached_for_an_hour_expires_after_an_hour(minutes: int, cause: 
     assert only(talk.breaks()).cause == cause
 
 
+@pytest.mark.parametrize(("hour", "cause"), [(0, "expiry"), (800, "unknown")], ids=["in vain", "kept"])
+def test_a_breakpoint_of_an_hour_that_wrote_nothing_lets_the_cache_expire_sooner(hour: int, cause: str) -> None:
+    """The definition before it is too short to be cached: all was written for five minutes, each time."""
+    marks = [(0, "1h"), (3, "5m")]
+    talk = Talk()
+    talk.ask("a", HEAD, at=0, marks=marks, write_1h=hour, write_5m=4_000 - hour)
+    talk.ask("b", [*HEAD, *TURN], at=6 * MINUTE, base="a", marks=marks, write_1h=hour, write_5m=5_100 - hour)
+    found = only(talk.breaks())
+    assert (found.cause, found.lost_tokens) == (cause, 4_000)
+
+
 def test_an_edit_after_a_long_pause_is_not_to_blame() -> None:
     """The cache had expired: not even what lies before the edit was read."""
     edited = [*HEAD, TURN[0], result("fetch", "c1", 20), *NEXT]
