@@ -19,7 +19,7 @@ comment on column spans.resource_attributes is 'The resource''s attributes as a 
 comment on column spans.events is 'JSON array of {name, time, attributes}.';
 
 comment on table llm_requests is 'One row per billable model request, failed ones included.';
-comment on column llm_requests.request_id is 'Span id of the request.';
+comment on column llm_requests.request_id is 'Span id of the request; of one that the provider made within another, that one''s and a number (span/0).';
 comment on column llm_requests.trace_id is 'Trace it belongs to.';
 comment on column llm_requests.session_id is 'What toolspend.session() was given, else gen_ai.conversation.id, else session.id, else the trace id.';
 comment on column llm_requests.service is 'service.name of the process.';

@@ -297,6 +297,23 @@ def summed_up(**usage: int) -> Made:
     return span
 
 
+def test_case_07_what_the_sdk_says_of_a_compaction_is_the_compactions(store: Store, rows: Rows) -> None:
+    """Its own spans have sums instead of iterations: they are no part of the prompt that followed either."""
+    span = said(input=9, output=9)
+    span.attributes = {
+        **span.attributes,
+        "anthropic.usage.compaction.input_tokens": 83_555,
+        "anthropic.usage.compaction.output_tokens": 139,
+        at.CONTEXT_DELTA: '[["u",30]]',
+        at.OUTPUT_SEGMENTS: '[["k",300],["a",20]]',
+    }
+    load(store, span)
+    compacted = rows("select rate, tokens from context_ledger where kind = 'compaction' and basis = 'exact' order by 1")
+    assert [tuple(row.values()) for row in compacted] == [("input", 83_555), ("output", 139)]
+    assert billed(rows) == {"input": 83_564, "output": 148}
+    assert rows(CONSERVATION) == []
+
+
 @pytest.mark.parametrize("hour", [None, 300], ids=["no split", "some for an hour"])
 def test_case_04_what_a_compaction_wrote_is_its_own_without_a_split_as_well(
     store: Store, rows: Rows, hour: int | None

@@ -43,7 +43,16 @@ iterations as (
         spans.trace_id,
         spans.span_id as request_id,
         unnest(
-            try_cast(json_extract_string(spans.attributes, '$."toolspend.usage.iterations"') as json[])
+            coalesce(
+                try_cast(json_extract_string(spans.attributes, '$."toolspend.usage.iterations"') as json[]),
+                [
+                    json_object(
+                        'type', 'compaction',
+                        'input_tokens', spans.attributes ->> '$."anthropic.usage.compaction.input_tokens"',
+                        'output_tokens', spans.attributes ->> '$."anthropic.usage.compaction.output_tokens"'
+                    )
+                ]
+            )
         ) as iteration
     from evidence
     inner join spans on evidence.trace_id = spans.trace_id and evidence.request_id = spans.span_id
