@@ -85,7 +85,7 @@ def of(span: Span, provider: str | None) -> Usage:
     """The usage that a span in the conventions' words says, as its emitter counts."""
     raw = loads(span.text(RAW))
     usage = of_provider(raw) if isinstance(raw, Mapping) else _counted(span, provider)
-    compaction = _compaction(span)
+    compaction = _compaction(span, usage)
     if compaction is not None:
         usage = compaction if usage.input is None and usage.uncached is None else usage.plus(compaction)
     if usage.thinking is None and (thinking := span.count(*THINKING)) is not None:
@@ -163,8 +163,11 @@ def _writes(span: Span) -> tuple[int | None, int | None]:
     return total - hour, hour
 
 
-def _compaction(span: Span) -> Usage | None:
-    """Tokens of compactions, which the usage at the top leaves out."""
+def _compaction(span: Span, top: Usage) -> Usage | None:
+    """Tokens of compactions, which the usage at the top leaves out.
+
+    The SDK's own spans have their sums, cache included: where there is a cache, how much of it they read is not known.
+    """
     iterations = _iterations(span)
     compactions = [_whole(of_provider(each)) for each in iterations if each.get("type") == "compaction"]
     if compactions:
@@ -175,7 +178,10 @@ def _compaction(span: Span) -> Usage | None:
     read = span.count(COMPACTION_INPUT)
     if iterations or read is None:
         return None
-    return Usage(read, read, 0, 0, 0, span.count(COMPACTION_OUTPUT) or 0)
+    output = span.count(COMPACTION_OUTPUT) or 0
+    if top.cache_read or top.cache_write_5m or top.cache_write_1h:
+        return Usage(read, output=output)
+    return Usage(read, read, 0, 0, 0, output)
 
 
 def advice(span: Span) -> list[tuple[str | None, Usage]]:

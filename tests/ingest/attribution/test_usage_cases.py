@@ -314,6 +314,17 @@ def test_case_07_what_the_sdk_says_of_a_compaction_is_the_compactions(store: Sto
     assert rows(CONSERVATION) == []
 
 
+def test_case_07_a_compactions_sum_is_not_billed_as_if_nothing_was_cached(store: Store, rows: Rows) -> None:
+    """The SDK's own spans add what a compaction read from the cache: at the input rate that costs up to ten times."""
+    span = said(input=1_009, read=1_000, write=0, output=9)
+    span.attributes = {**span.attributes, "anthropic.usage.compaction.input_tokens": 83_555}
+    load(store, span)
+    (row,) = rows("select input_tokens, uncached_tokens, output_tokens, is_usage_known, is_priced from llm_requests")
+    assert tuple(row.values()) == (84_564, None, 9, False, False)
+    assert billed(rows) == {"output": 9}
+    assert rows(CONSERVATION) == []
+
+
 @pytest.mark.parametrize("hour", [None, 300], ids=["no split", "some for an hour"])
 def test_case_04_what_a_compaction_wrote_is_its_own_without_a_split_as_well(
     store: Store, rows: Rows, hour: int | None
