@@ -138,9 +138,9 @@ def tokens_once(contexts: Contexts, tokens: Ints, anchor: Ints, densities: Densi
     half = (both - new.sum(np.where(is_added, new.size, 0)) / MICRO) / 2
 
     since, grown = _grown(contexts, tokens, anchor, densities, held)
-    doubts = np.stack(
-        [new.sum(np.where(is_said | is_asked, new.slack, 0)), new.sum(np.where(is_added, new.slack, 0)) / 4, since]
-    )
+    # Of an answer whose length is not known, the next bill does not tell how much of it was in the prompt before.
+    said = np.where(prompts.is_usage_known[held], new.sum(np.where(is_said | is_asked, new.slack, 0)), np.inf)
+    doubts = np.stack([said, new.sum(np.where(is_added, new.slack, 0)) / 4, since])
     precise = 1000 / (doubts + 10_000)
     once = np.rint((np.stack([next_, half, grown]) * precise).sum(axis=0) / precise.sum(axis=0)).astype(np.int64)
     is_likely = (once > 0) & (2 * once <= both) & (new.sum((new.letter == T).astype(np.int64)) == 0)

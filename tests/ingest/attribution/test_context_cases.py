@@ -148,6 +148,25 @@ def test_case_08_a_prompt_that_was_billed_twice_is_measured_by_the_next_one() ->
     assert last["tool_result"] == pytest.approx(1500, abs=80)
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_case_08_an_answer_of_unknown_length_says_nothing_of_the_prompt_before(is_cut: bool) -> None:
+    """A stream was cut after a search: its 4,000 tokens of text are in the next bill, and in no output to take off.
+
+    With none taken off, the prompt would have so much less, and the search would have given the rest.
+    """
+    talk, prompt, searched, text = Conversation(), 6000, 1540, 4000
+    asked, found, said = use("web_search", "w1", 40, "s"), result("web_search", "w1", 6000, "s"), ["a", 4 * text]
+    talk.ask(
+        ["d", 60, "web_search", "v1", "s"], ["s", 17_600], ["u", 100], answer=[asked, found, said],
+        input=2 * prompt + searched, output=None if is_cut else 40 + text + 3, web_searches=1,
+        unsaid=frozenset({"output_tokens"} if is_cut else ()),
+    )  # fmt: skip
+    talk.ask(asked, found, said, ["u", 100], input=prompt + searched + text + 4 + 29, answer=[["a", 40]], output=13)
+    rows = ledger(talk.session)
+    assert tokens(rows, request_id="q0000", kind="system") == pytest.approx(2 * 4400, rel=0.1)
+    assert tokens(rows, request_id="q0000", kind="tool_result") == pytest.approx(1500, rel=0.5)
+
+
 def test_case_08_a_second_pass_reads_what_the_first_one_wrote() -> None:
     """Of a prompt that was billed twice, each piece is written once and read once more: not one of them read twice.
 
