@@ -81,11 +81,16 @@ def evidence(
 
 @dataclass(frozen=True)
 class Drivers:
-    """The fewest tools that make most of a measure: `count` of `tools`, and their share of the whole of it."""
+    """The fewest tools that make most of a measure: `names` of `tools`, and their share of the whole of it."""
 
-    count: int
+    names: tuple[str, ...]
     tools: int
     share: float
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.names)
 
 
 def drivers(ledger: pd.DataFrame, measure: Literal["cost_usd", "context_tokens"], known_tools: int) -> Drivers | None:
@@ -96,7 +101,8 @@ def drivers(ledger: pd.DataFrame, measure: Literal["cost_usd", "context_tokens"]
         return None
     reached = (sums.cumsum() >= of_tools * DRIVING_SHARE).to_numpy()
     number = int(reached.argmax()) + 1
-    return Drivers(number, max(known_tools, len(sums)), float(sums.iloc[:number].sum()) / whole)
+    names = tuple(str(tool) for tool in sums.index[:number])
+    return Drivers(names, max(known_tools, len(sums)), float(sums.iloc[:number].sum()) / whole)
 
 
 def known_tools(ledger: pd.DataFrame, tools: pd.DataFrame) -> int:
@@ -115,10 +121,13 @@ def headline(ledger: pd.DataFrame, tools: pd.DataFrame) -> str:
     sentence = f"{context.count} of {tools_word} {verb} {formats.percent(context.share)} of the context"
     if cost is None:
         return f"{sentence}."
-    if cost.count == context.count:
-        return f"{sentence} and {formats.percent(cost.share)} of the spend."
+    spend = f"{formats.percent(cost.share)} of the spend."
+    if set(cost.names) == set(context.names):
+        return f"{sentence} and {spend}"
     verb = "drives" if cost.count == 1 else "drive"
-    return f"{sentence}; {cost.count} {verb} {formats.percent(cost.share)} of the spend."
+    if cost.count != context.count:
+        return f"{sentence}; {cost.count} {verb} {spend}"
+    return f"{sentence}; {'another' if cost.count == 1 else f'{cost.count}, not all the same,'} {verb} {spend}"
 
 
 def findings(evidence: Evidence) -> list[Finding]:

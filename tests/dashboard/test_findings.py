@@ -186,6 +186,20 @@ def test_the_headline_counts_the_fewest_tools_that_make_most() -> None:
     assert findings.headline(made.ledger, made.tools) == "2 of 6 tools drive 40 % of the context and 40 % of the spend."
 
 
+def test_the_headline_joins_context_and_spend_of_the_same_tools_alone() -> None:
+    """As many tools that drive the spend are not those that drive the context."""
+    two = [("carry", "read", 90, 0.1), ("call", "write", 10, 0.9)]
+    made = evidence([*two, ("system", None, 100, 1.0)], {})
+    assert findings.headline(made.ledger, made.tools) == (
+        "1 of 2 tools drives 45 % of the context; another drives 45 % of the spend."
+    )
+    three = [("carry", "read", 50, 0.5), ("carry", "grep", 45, 0.1), ("call", "write", 5, 0.4)]
+    made = evidence([*three, ("system", None, 100, 1.0)], {})
+    assert findings.headline(made.ledger, made.tools) == (
+        "2 of 3 tools drive 48 % of the context; 2, not all the same, drive 45 % of the spend."
+    )
+
+
 def test_a_hostile_subject_stays_what_it_is() -> None:
     """A name with braces or the placeholder's own text changes no sentence."""
     finding = Finding(f"{findings.SUBJECT} fails.", "Mend it.", subject="{0} {subject} %s")
