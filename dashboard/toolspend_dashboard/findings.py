@@ -110,6 +110,17 @@ def known_tools(ledger: pd.DataFrame, tools: pd.DataFrame) -> int:
     return len({*ledger["tool"].dropna(), *tools["tool"].dropna()})
 
 
+def never_called(ledger: pd.DataFrame, tools: pd.DataFrame) -> set[str]:
+    """The tools that were offered and that nothing tells of a call of.
+
+    Whose calls or results are billed was called, also where its run is in no span of the selection: in another
+    service, or before it.
+    """
+    is_definition = ledger["part"] == "definition"
+    called = {*tools["tool"], *ledger.loc[~is_definition, "tool"].dropna()}
+    return {str(tool) for tool in ledger.loc[is_definition, "tool"].dropna() if tool not in called}
+
+
 def headline(ledger: pd.DataFrame, tools: pd.DataFrame) -> str:
     """The sentence that the page opens with, as plain text; empty where no tool costs anything."""
     known = known_tools(ledger, tools)
@@ -178,8 +189,7 @@ def _long_results(evidence: Evidence) -> list[Finding]:
 
 def _idle(evidence: Evidence) -> pd.DataFrame:
     """The tools that were offered and never called: what their definitions cost, by tool."""
-    definitions = evidence.ledger[evidence.ledger["part"] == "definition"]
-    idle = definitions[~definitions["tool"].isin(evidence.tools["tool"])]
+    idle = evidence.ledger[evidence.ledger["tool"].isin(never_called(evidence.ledger, evidence.tools))]
     return idle.groupby("tool")[["cost_usd", "context_tokens"]].sum()
 
 

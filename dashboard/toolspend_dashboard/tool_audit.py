@@ -103,6 +103,7 @@ def _use(row: Any, answers: Mapping[str, pd.DataFrame]) -> Use:
         tool,
         calls=int(row.calls),
         failed=int(row.failed),
+        is_used=bool(row.is_used),
         offered_requests=int(row.offered_requests),
         errors=_counts(answers["audit_errors"], tool, "error_type", "calls"),
         shapes=_shapes(results[results["kind"].notna()], tool),

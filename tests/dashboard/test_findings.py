@@ -79,6 +79,15 @@ def test_tools_offered_and_never_called_are_counted_with_what_they_cost() -> Non
     assert findings.of_tool(evidence(rows, {"used": {}}), "used") == []
 
 
+def test_a_tool_whose_results_are_billed_was_called() -> None:
+    """Its run may be in no span of the selection: in another service, or before it."""
+    rows = [("definition", "far", 1000, 0.1), ("carry", "far", 1000, 0.1), ("definition", "idle", 1000, 0.1)]
+    made = evidence([*rows, ("system", None, 1000, 0.7)], {})
+    assert findings.never_called(made.ledger, made.tools) == {"idle"}
+    assert only(findings.findings(made)).sentence().startswith("1 tool was offered and never called")
+    assert findings.of_tool(made, "far") == []
+
+
 @pytest.mark.parametrize(("saved", "is_said"), [(0.3, True), (None, True), (0.01, False), (0.0, False)])
 def test_uncached_sessions_are_said_where_caching_saves(saved: float | None, is_said: bool) -> None:
     """Their share of the sessions that could have been cached, and the dollars; not prompts too short to be cached."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,19 @@ def test_a_link_to_the_tools_never_called_shows_only_those(page: Page, sample_st
     """The finding about idle definitions leads to them."""
     table = healthy(page(sample_store, "tools", show="never-called")).dataframe[0].value
     assert set(table["Tool"]) == {"mcp__calendar__create_event", "mcp__calendar__find_slot", "translate"}
+
+
+def test_tools_that_run_in_a_service_of_their_own_are_not_idle(page: Page, tmp_path: Path) -> None:
+    """With the agent's service picked no run of theirs is selected; its prompts hold their results."""
+    spans = [
+        replace(made, service="worker") if made.name.startswith("execute_tool ") else made for made in agent_spans()
+    ]
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        store.append(decode(protobuf(spans), "protobuf").spans, "test", "test", None)
+        app = healthy(page(store, "tools", service="agent"))
+        table = app.dataframe[0].value.set_index("Tool")
+        assert (table.loc["search", "Calls"], table.loc["search", "Context"] > 0) == (0, True)
+        assert "2 tools, 0 of them never called" in said(app)
 
 
 def test_a_tool_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:

@@ -6,6 +6,7 @@ with offers as (
         sum(tokens) filter (where kind = 'tool_definition') as definition_tokens,
         sum(cost_usd) filter (where kind = 'tool_definition') as definition_cost_usd,
         sum(cost_usd) filter (where kind <> 'tool_definition') as other_cost_usd,
+        bool_or(kind <> 'tool_definition') as is_used,
         count(*) filter (where cost_usd is null) as unpriced
     from context_ledger
     where
@@ -41,6 +42,7 @@ select
     coalesce(offers.tool, runs.tool) as tool,
     coalesce(runs.calls, 0) as calls,
     coalesce(runs.failed, 0) as failed,
+    coalesce(offers.is_used, false) as is_used,
     coalesce(offers.offered_requests, 0) as offered_requests,
     cast(offers.definition_tokens as double) / nullif(offers.offered_requests, 0) as definition_tokens,
     runs.mean_result_tokens,

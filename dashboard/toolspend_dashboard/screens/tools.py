@@ -57,7 +57,7 @@ def open_clicked_tool() -> None:
 
 def table_of_tools(tools: pd.DataFrame) -> None:
     """Every tool as a row: what it costs, mostly for what, how it runs."""
-    idle = tools[tools["calls"] == 0]
+    idle = tools[tools["tool"].isin(findings.never_called(ledger, activity))]
     if st.query_params.get("show") == NEVER_CALLED and len(idle):
         tools = idle
         section("Tools that were never called", "Click a row to see one tool in depth.")

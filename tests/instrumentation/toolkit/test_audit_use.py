@@ -54,6 +54,11 @@ def test_use_shows_what_a_definition_cannot(check: str) -> None:
     assert not of_check(ordinary, check)
 
 
+def test_a_tool_whose_runs_were_not_seen_was_called_all_the_same() -> None:
+    """Its results in the prompts say so, as where tools run in a service of their own."""
+    assert not of_check(Use("search", offered_requests=40, is_used=True), "never_called")
+
+
 @pytest.mark.parametrize(
     ("text", "is_empty"),
     [

@@ -36,6 +36,7 @@ class Use:
 
     `errors` counts failed calls by error type, `shapes` results by their shape, `messages` the texts of failures, and
     `error_words` failures of which no text is known by the number of its words (`attributes.TOOL_ERROR_WORDS`).
+    `is_used` says that prompts or answers hold calls or results of the tool, also where none of its runs was seen.
     """
 
     tool: str
@@ -50,6 +51,7 @@ class Use:
     mean_result_tokens: float | None = None
     definition_cost_usd: float | None = None
     other_cost_usd: float | None = None
+    is_used: bool = False
 
 
 def audit_use(tools: Iterable[Any], uses: Iterable[Use]) -> list[Finding]:
@@ -64,7 +66,7 @@ def audit_use(tools: Iterable[Any], uses: Iterable[Use]) -> list[Finding]:
 def never_called(use: Use, tool: Subject | None) -> Iterator[Finding]:
     """Offered in many requests, and not once called."""
     del tool
-    if use.calls or use.offered_requests < MIN_REQUESTS:
+    if use.calls or use.is_used or use.offered_requests < MIN_REQUESTS:
         return
     size = f", with {use.definition_tokens:,.0f} tokens each time" if use.definition_tokens else ""
     cost = f", {_usd(use.definition_cost_usd)} together" if use.definition_cost_usd else ""
