@@ -29,7 +29,7 @@ def told_again(copies: pd.DataFrame) -> str | None:
     """Which requests several spans tell of, from rows of `copies`; None where each is told once."""
     if copies.empty:
         return None
-    spans, requests = int(copies["spans"].sum()), int(copies["requests"].sum())
+    spans, requests = int(copies["spans"].sum()), int(copies["all_requests"].iloc[0])
     verb = "tells" if spans == 1 else "tell"
     said = f"{formats.plural(spans, 'span')} {verb} again of {formats.plural(requests, 'request')}, billed once each"
     same = copies.loc[copies["reason"] == "response_id", "most"]
@@ -47,14 +47,19 @@ def sentence(status: dict[str, Any] | None, losses: pd.DataFrame) -> tuple[str, 
         return "bad", f"Nothing can be stored: {status['problem']}."
     if status is not None and status["spool_failure"]:
         return "warning", f"Not all of the spool is loaded: {status['spool_failure']}."
-    refused, dropped = int(losses["refused"].sum()), int(losses["dropped"].sum())
-    lost = [
+    refused, dropped = lost(losses)
+    said = [
         *([f"{formats.plural(refused, 'record')} could not be read"] if refused else []),
         *([f"{formats.plural(dropped, 'span')} dropped by senders"] if dropped else []),
     ]
-    if lost:
-        return "warning", f"What comes is stored; {' and '.join(lost)} so far."
+    if said:
+        return "warning", f"What comes is stored; {' and '.join(said)} so far."
     return "good", "What comes is stored, and nothing was refused or dropped."
+
+
+def lost(losses: pd.DataFrame) -> tuple[int, int]:
+    """How many records could not be read and how many spans were dropped, of all that `losses` has the latest of."""
+    return (int(losses["all_refused"].iloc[0]), int(losses["all_dropped"].iloc[0])) if len(losses) else (0, 0)
 
 
 def storage_bytes(status: dict[str, Any] | None, storage: pd.Series[Any]) -> int:

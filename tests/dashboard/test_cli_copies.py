@@ -11,6 +11,10 @@ import otlp_requests
 import served
 from otlp_requests import Made
 from toolspend._frames import encode
+from toolspend_dashboard import health, queries
+from toolspend_dashboard.queries import Filters
+from toolspend_ingest import Store
+from toolspend_ingest.decode import decode
 
 REQUEST = {
     "gen_ai.operation.name": "chat",
@@ -32,6 +36,20 @@ def loaded(home: Path, response_ids: list[str]) -> Path:
     (spool / "agent-1.spool").write_bytes(encode(otlp_requests.protobuf(made)))
     assert served.run(home, "ingest").returncode == 0
     return home
+
+
+def test_a_request_told_again_for_several_reasons_is_one(tmp_path: Path) -> None:
+    """Of a stream's half and another emitter's span alike it is billed once."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store, store.cursor() as cursor:
+        made = [
+            Made(number, number, "chat claude-sonnet-4-5", {**REQUEST, "gen_ai.response.id": "msg_1"}, at_s=number)
+            for number in (1, 2)
+        ]
+        store.append(decode(otlp_requests.protobuf(made), "protobuf").spans, "test", "test", None)
+        cursor.execute("insert into request_copies by name select * replace ('twin' as reason) from request_copies")
+        copies = queries.run(cursor, "copies", **Filters().parameters())
+    assert copies["requests"].tolist() == [1, 1]
+    assert health.told_again(copies) == "2 spans tell again of 1 request, billed once each"
 
 
 @pytest.mark.parametrize(

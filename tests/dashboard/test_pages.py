@@ -12,6 +12,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import recorded_messages
+import served
 import synthetic_store
 from agent_trace import agent_spans
 from otlp_requests import Made, protobuf
@@ -401,6 +402,21 @@ def test_health_of_an_empty_store_says_so(page: Page, empty_store: Store) -> Non
     assert (shown["Spans stored"], shown["Refused"], shown["Bill known"]) == ("0", "0", formats.NOTHING)
     assert "Nothing was loaded yet." in said(app)
     assert not app.get("plotly_chart")
+
+
+def test_health_and_doctor_count_all_that_was_refused(page: Page, tmp_path: Path) -> None:
+    """Also what is beyond the latest reasons, which are all that is listed."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        none = decode(protobuf([]), "protobuf").spans
+        for number in range(25):
+            store.append_load(none, Load(f"{number}.jsonl", "a", None, refused=2, dropped=1, reason="not JSON"))
+        app = healthy(page(store, "health"))
+        assert figures(app)["Refused"] == "50"
+        text = said(app)
+        assert "50 records could not be read and 25 spans dropped" in text
+        assert "The latest 20 of 25 reasons." in text
+    doctor = served.run(tmp_path, "doctor").stdout
+    assert "and 5 more; in all 50 refused, 25 dropped" in doctor
 
 
 def test_health_says_what_was_refused_and_who_sends(page: Page, tmp_path: Path) -> None:

@@ -166,6 +166,10 @@ def _contents(cursor: Any) -> Iterator[str]:
         yield said
     if (said := health.told_again(queries.run(cursor, "copies", **everything))) is not None:
         yield said
-    for row in records(queries.run(cursor, "losses")):
+    losses = records(queries.run(cursor, "losses"))
+    for row in losses:
         reason = row["reason"] or "no reason given"
         yield f"{row['source']}: {row['refused']:,} refused, {row['dropped']:,} dropped ({reason})"
+    if losses and (more := losses[0]["all_reasons"] - len(losses)):
+        refused, dropped = losses[0]["all_refused"], losses[0]["all_dropped"]
+        yield f"and {more:,} more; in all {refused:,} refused, {dropped:,} dropped: `ingest_log` has each"

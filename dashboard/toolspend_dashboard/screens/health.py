@@ -29,7 +29,7 @@ def live() -> None:
     tile(waiting, "Waiting", *_waiting(status))
     tile(loaded, "Spans stored", formats.count(storage["spans"]), _last_load())
     kept = f"{formats.size(status['refused_kept_bytes'])} kept aside" if status is not None else "since the start"
-    tile(refused, "Refused", formats.count(int(losses["refused"].sum())), kept)
+    tile(refused, "Refused", formats.count(health.lost(losses)[0]), kept)
     per_span = health.bytes_per_span(storage)
     unknown = "not known a span yet" if storage["spans"] else "no span yet"
     note = f"{formats.count(per_span)} bytes a span" if per_span is not None else unknown
@@ -131,7 +131,9 @@ def refused_and_senders() -> None:
     """What could not be read and why, which takes the whole width; below, who sends."""
     with st.container(border=True):
         losses = data.ask("losses")
-        section("Refused and dropped", "The latest reasons. What is kept aside can be read again.")
+        reasons = int(losses["all_reasons"].iloc[0]) if len(losses) else 0
+        latest = f"The latest {len(losses)} of {formats.count(reasons)} reasons" if reasons > len(losses) else "By reason"
+        section("Refused and dropped", f"{latest}. What is kept aside can be read again.")
         table(
             {
                 "Source": losses["source"],
