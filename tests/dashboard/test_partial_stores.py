@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import served
-from agent_trace import chat
+from agent_trace import SESSION, chat, tool
 from otlp_requests import protobuf
 from toolspend import attributes as at
 from toolspend_dashboard import charts, charts_turns, theme
@@ -72,6 +73,27 @@ def test_one_tool_without_a_request_is_shown(page: Page, calls_store: Store) -> 
     assert not app.exception
     assert figures(app)["Calls"] == "4"
     assert figures(app)["Cost"] == figures(app)["Context tokens"] == "unknown"
+
+
+def test_what_a_tool_takes_of_prompts_that_are_not_known_is_unknown(page: Page, tmp_path: Path) -> None:
+    """Beside sessions with a bill, and none where its own prompts are known: report, page and `tool_costs` alike."""
+    asked = {at.OUTPUT_SEGMENTS: json.dumps([["c", 30, "last", "call_a"]])}
+    called = {at.CONVERSATION_ID: SESSION}
+    made = [
+        chat(1, 1, 0, 1, attributes=asked),
+        tool(1, 2, "last", "call_a", 2, attributes=called),
+        tool(9, 3, "far", "c1", 2),
+    ]
+    with Store.open(tmp_path / "toolspend.duckdb") as store, store.cursor() as cursor:
+        store.append(decode(protobuf(made), "protobuf").spans, "test", "test", None)
+        relation = cursor.execute("select tool, context_tokens, context_share from tool_costs order by 1").fetchall()
+        content = _report.gather(cursor, Filters())
+        shown = page(store, "tools").dataframe[0].value.set_index("Tool")["Context"]
+        alone = figures(page(store, "tools", tool="far"))["Context tokens"]
+    assert relation == [("far", None, None), ("last", 0, 0.0)]
+    said = [(entry["tool"], entry["context_tokens"], entry["context_share"]) for entry in content["tools"]]
+    assert sorted(said) == relation
+    assert (shown["last"], shown.isna()["far"], alone) == (0, True, "unknown")
 
 
 def test_the_report_of_tool_calls_alone_says_when_they_ran(calls_store: Store, tmp_path: Path) -> None:

@@ -79,8 +79,10 @@ def _tools(ledger: pd.DataFrame, tools: pd.DataFrame) -> list[dict[str, Any]]:
         rows, called = bill.get(tool), calls.get(tool)
         parts = {part: _sum(rows.loc[rows["part"] == part, "cost_usd"]) for part in PARTS} if rows is not None else {}
         cost = _sum(rows["cost_usd"]) if rows is not None else None
-        # Where no bill is known at all, nothing says what a tool takes of it.
-        context = int(rows["context_tokens"].sum()) if rows is not None else None if ledger.empty else 0
+        # Billed for nothing, or for answers to prompts that are not known: what it takes of these is unknown as well.
+        context = int(rows["context_tokens"].sum()) if rows is not None else None
+        if not context and (called is None or not called["is_measured"]):
+            context = None
         entries.append(
             {
                 "tool": tool,

@@ -1,4 +1,5 @@
--- One row per tool called: its calls, failures, times and sizes. Times are of calls that did not fail.
+-- One row per tool called: its calls, failures, times and sizes. Times are of calls that did not fail; `is_measured` says
+-- that a prompt of its sessions is known at each rate, so that a tool that is billed for answers alone took none of it.
 select
     tool,
     string_agg(distinct server, ', ' order by server) as server,
@@ -13,7 +14,10 @@ select
     avg(raw_result_tokens) as mean_raw_result_tokens,
     count(distinct tool_version) as versions,
     count(distinct session_id) as sessions,
-    max(started_at) as last_called_at
+    max(started_at) as last_called_at,
+    bool_or(
+        session_id in (select session_id from llm_requests where uncached_tokens is not null)
+    ) as is_measured
 from tool_calls
 where
     (cast($since as timestamp) is null or started_at >= cast($since as timestamp))

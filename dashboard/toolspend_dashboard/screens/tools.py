@@ -34,6 +34,9 @@ def overview() -> pd.DataFrame:
     table = bill.join(activity.set_index("tool"), how="outer").join(
         definitions.set_index("tool")[["definition_tokens"]], how="left"
     )
+    # Billed for answers alone: none of the prompts where these are known, else unknown.
+    is_unknown = (table["context_tokens"] == 0) & ~table["is_measured"].eq(True)
+    table["context_tokens"] = table["context_tokens"].mask(is_unknown)
     table[["calls", "errors"]] = table[["calls", "errors"]].fillna(0).astype("int64")
     table["error_share"] = (table["errors"] / table["calls"]).where(table["calls"] > 0)
     table["cost_share"] = table["cost_usd"] / (float(ledger["cost_usd"].sum()) or float("nan"))

@@ -63,7 +63,8 @@ select
     cast(parts.fee_cost_usd as decimal(18, 9)) as fee_cost_usd,
     cast(parts.total_cost_usd as decimal(18, 9)) as total_cost_usd,
     cast(parts.total_cost_usd as double) / nullif(cast(bill.cost_usd as double), 0) as cost_share,
-    cast(parts.context_tokens as double) / nullif(cast(bill.prompt_tokens as double), 0) as context_share,
+    cast(coalesce(parts.context_tokens, if(measured.tool is null, null, 0)) as double)
+    / nullif(cast(bill.prompt_tokens as double), 0) as context_share,
     runs.p50_ms,
     runs.p95_ms,
     cast(coalesce(parts.unpriced_tokens, 0) as bigint) as unpriced_tokens
