@@ -265,11 +265,11 @@ def _cache_breaks(evidence: Evidence) -> list[Finding]:
 
 def _longer(evidence: Evidence) -> tuple[str, float | None]:
     """What to do about pauses that outlast the cache, and what it saves: the 1-hour cache costs more to write."""
-    saved, sessions = formats.number(evidence.expired["saved_usd"]), int(evidence.expired["sessions"])
+    saved, paying = formats.number(evidence.expired["saved_usd"]), int(evidence.expired["paying_sessions"])
     if saved is None:
         return causes.CAUSES["expiry"].action, None
     if saved and saved >= _NOTABLE * _bill(evidence):
-        return f"Write to the 1-hour cache in {formats.plural(sessions, 'such session')}.", saved
+        return f"Write to the 1-hour cache in the {formats.plural(paying, 'session')} where that pays.", saved
     return (
         "The 1-hour cache would have cost as much to write. Keep pauses under 5 minutes, or send a short request then.",
         None,

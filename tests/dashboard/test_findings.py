@@ -43,7 +43,7 @@ def evidence(ledger: list[tuple[Any, ...]], calls: dict[str, dict[str, Any]] | N
         ),
         pd.DataFrame(more.get("compressions", []), columns=["tool", "saved_usd"]),
         more.get("breaks", lost()),
-        pd.Series({"sessions": 3, "breaks": 4, "saved_usd": more.get("longer")}),
+        pd.Series({"sessions": 5, "paying_sessions": 3, "breaks": 4, "saved_usd": more.get("longer")}),
         pd.DataFrame(more.get("results", []), columns=["tool", "cost_usd"]),
     )
 
@@ -104,7 +104,7 @@ def test_the_longer_cache_is_advised_where_it_pays(longer: float | None, saved: 
     breaks = lost(("expiry", None, 4, 90_000, 0.5))
     found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks, longer=longer)))
     assert (found.cost_usd, found.saves_usd) == (0.5, saved)
-    told = "Write to the 1-hour cache in 3 such sessions." if saved else "The 1-hour cache would have cost as much"
+    told = "Write to the 1-hour cache in the 3 sessions where that pays." if saved else "The 1-hour cache would have cost as much"
     assert found.action.startswith("Keep pauses under 5 minutes; " if longer is None else told)
 
 

@@ -163,6 +163,29 @@ def test_the_longer_cache_is_weighed_against_what_it_costs_to_write(empty_store:
     assert (within["sessions"], within["saved_usd"]) == (1, pytest.approx(0.345 - 0.225))
     assert beyond["sessions"] == 0
     assert unknown["sessions"] == 1 and pd.isna(unknown["saved_usd"])
+    assert [row["paying_sessions"] for row in found] == [1, 0, 0]
+
+
+def test_the_longer_cache_is_advised_for_the_sessions_that_it_pays_in(empty_store: Store) -> None:
+    """What another session wrote would cost $2.25 more, for a loss of $0.345: it is in neither figure."""
+    with empty_store.cursor() as cursor:
+        cursor.execute("begin")
+        cursor.executemany(
+            """insert into llm_requests by name select ? as request_id, 't' as trace_id, ? as session_id,
+            timestamp '2026-11-01' as started_at, 'ok' as status, 'anthropic/claude-sonnet-4-5' as price_model,
+            ? as cache_write_5m_tokens, true as is_priced, true as is_usage_known""",
+            [["a", "pays", 200_000], ["b", "does not", 1_100_000]],
+        )
+        cursor.executemany(
+            """insert into cache_breaks by name select ? as request_id, 't' as trace_id, ? as session_id,
+            timestamp '2026-11-01' as started_at, 'a' as base_request_id, 'expiry' as cause, 600000 as gap_ms,
+            100000 as lost_tokens, 0.345 as cost_usd""",
+            [["a", "pays"], ["b", "does not"]],
+        )
+        row = ask(cursor, "expired").iloc[0]
+        cursor.execute("rollback")
+    assert (row["sessions"], row["paying_sessions"]) == (2, 1)
+    assert row["saved_usd"] == pytest.approx(0.345 - 0.225)
 
 
 def test_compressions_are_of_the_services_and_models_that_are_asked_for(empty_store: Store) -> None:

@@ -71,6 +71,7 @@ by_session as (
 
 select
     count(*) as sessions,
+    count(*) filter (where saved_usd > 0) as paying_sessions,
     cast(coalesce(sum(breaks), 0) as bigint) as breaks,
     cast(sum(case when saved_usd > 0 then saved_usd when saved_usd is not null then 0 end) as double) as saved_usd
 from by_session
