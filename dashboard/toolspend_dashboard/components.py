@@ -74,9 +74,8 @@ def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
     unknown = requests - int(totals["known_requests"]) - unclear
     lines = []
     if unpriced:
-        models = markdown(formats.listed(str(totals["unpriced_models"]).split(", ")))
         verb, what = ("has", "it costs") if unpriced == 1 else ("have", "they cost")
-        priceless = f"{formats.plural(unpriced, 'request')} on {models} {verb} **no price**"
+        priceless = f"{formats.plural(unpriced, 'request')}{_models(totals)} {verb} **no price**"
         lines.append(f"{priceless}: what {what} is unknown and in no figure here.")
     if unknown:
         unsaid = f"{formats.plural(unknown, 'request')} ended **before all of the usage was known**"
@@ -92,6 +91,15 @@ def coverage(totals: pd.Series[Any], bases: pd.DataFrame) -> None:
         lines.append(f"Tokens by basis of attribution: {shares}.")
     if lines:
         st.caption(" ".join(line.replace("$", "\\$") for line in lines))
+
+
+def _models(totals: pd.Series[Any]) -> str:
+    """Of which models the requests without a price are."""
+    unnamed = int(totals["unnamed_requests"])
+    if unnamed == int(totals["unpriced_requests"]):
+        return " that name no model" if unnamed > 1 else " that names no model"
+    models = markdown(formats.listed(str(totals["unpriced_models"]).split(", ")))
+    return f" on {models}" + (f" or, {formats.count(unnamed)} of them, no named model," if unnamed else "")
 
 
 def _basis_shares(bases: pd.DataFrame, whole: float) -> str:

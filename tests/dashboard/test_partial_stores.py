@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -115,6 +116,32 @@ def test_a_whole_request_of_an_unknown_library_did_not_end_early(page: Page, tmp
         said = " ".join(str(text.value) for text in page(store).caption)
     assert "not known what they count" in said
     assert "before all of the usage was known" not in said
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        ([None, None], "2 requests that name no model have **no price**"),
+        ([None], "1 request that names no model has **no price**"),
+        ([None, "house"], "2 requests on house or, 1 of them, no named model, have **no price**"),
+        (["house"], "1 request on house has **no price**"),
+    ],
+)
+def test_requests_without_a_price_are_said_with_the_models_that_they_name(
+    page: Page, tmp_path: Path, models: list[str | None], said: str
+) -> None:
+    """Also where they name none."""
+    made = []
+    for number, model in enumerate(models, start=1):
+        request = chat(number, number, number, number)
+        named = {} if model is None else {at.REQUEST_MODEL: model, at.RESPONSE_MODEL: model}
+        rest = {key: it for key, it in request.attributes.items() if key not in (at.REQUEST_MODEL, at.RESPONSE_MODEL)}
+        made.append(replace(request, attributes={**rest, **named}))
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        store.append(decode(protobuf(made), "protobuf").spans, "test", "test", None)
+        app = page(store)
+    assert not app.exception
+    assert said in " ".join(str(text.value) for text in app.caption)
 
 
 def test_a_session_of_tool_calls_alone_says_whom_it_was_for(calls_store: Store) -> None:

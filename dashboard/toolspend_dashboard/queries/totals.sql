@@ -5,6 +5,7 @@ with requests as (
         count(distinct session_id) as sessions,
         count(*) filter (where is_usage_known) as known_requests,
         count(*) filter (where is_usage_known and cost_usd is null) as unpriced_requests,
+        count(*) filter (where is_usage_known and cost_usd is null and model is null) as unnamed_requests,
         count(*) filter (
             where not is_usage_known and status <> 'error' and output_tokens is not null and input_tokens is null
         ) as unclear_requests,
