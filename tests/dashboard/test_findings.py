@@ -104,7 +104,11 @@ def test_the_longer_cache_is_advised_where_it_pays(longer: float | None, saved: 
     breaks = lost(("expiry", None, 4, 90_000, 0.5))
     found = only(findings.findings(evidence([("system", None, 10, 1.0)], breaks=breaks, longer=longer)))
     assert (found.cost_usd, found.saves_usd) == (0.5, saved)
-    told = "Write to the 1-hour cache in the 3 sessions where that pays." if saved else "The 1-hour cache would have cost as much"
+    told = (
+        "Write to the 1-hour cache in the 3 sessions where that pays."
+        if saved
+        else "The 1-hour cache would have cost as much"
+    )
     assert found.action.startswith("Keep pauses under 5 minutes; " if longer is None else told)
 
 

@@ -132,7 +132,9 @@ def refused_and_senders() -> None:
     with st.container(border=True):
         losses = data.ask("losses")
         reasons = int(losses["all_reasons"].iloc[0]) if len(losses) else 0
-        latest = f"The latest {len(losses)} of {formats.count(reasons)} reasons" if reasons > len(losses) else "By reason"
+        latest = (
+            f"The latest {len(losses)} of {formats.count(reasons)} reasons" if reasons > len(losses) else "By reason"
+        )
         section("Refused and dropped", f"{latest}. What is kept aside can be read again.")
         table(
             {
