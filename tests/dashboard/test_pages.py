@@ -229,6 +229,47 @@ def test_tools_that_run_in_a_service_of_their_own_are_not_idle(page: Page, tmp_p
         assert "2 tools, 0 of them never called" in said(app)
 
 
+def test_results_as_returned_are_set_against_the_same_results_as_sent(page: Page, tmp_path: Path) -> None:
+    """Of results whose size as returned is not known nothing is said to have been cut, or not to have been."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor)
+            cursor.execute(
+                "update seen_calls set raw_result_tokens = if(hash(tool_call_id) % 3 = 0, 2 * result_tokens, null) "
+                "where tool = 'read_file'"
+            )
+            cursor.execute("update seen_calls set raw_result_tokens = null where tool = 'run_tests'")
+            known = cursor.execute(
+                "select sum(raw_result_tokens), sum(result_tokens), count(*), (select count(result_tokens) from tool_calls "
+                "where tool = 'read_file') from tool_calls where tool = 'read_file' and raw_result_tokens is not null "
+                "and result_tokens is not null"
+            ).fetchone()
+        assert known is not None
+        returned, sent, both, of = (formats.count(each) for each in known)
+        text = said(healthy(page(store, "tools", tool="read_file")))
+        assert f"{returned} tokens returned, {sent} sent. Of {both} of {of} results both are known." in text
+        assert "How large they were when returned is not known." in said(page(store, "tools", tool="run_tests"))
+
+
+def test_a_tool_of_very_many_calls_says_that_the_latest_are_shown(page: Page, tmp_path: Path) -> None:
+    """The tiles above are of all of them."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor)
+            cursor.execute(
+                "insert into seen_calls by name with one as (from seen_calls where tool = 'read_file' limit 1) "
+                "select one.* replace (concat('more-', range) as tool_call_id, concat('more-', range) as span_id) "
+                "from one, range(20100)"
+            )
+        app = healthy(page(store, "tools", tool="read_file"))
+        assert figures(app)["Calls"] == "20.2k"
+        assert said(app).count("Of the latest 20.0k calls.") == 3
+    with Store.open(tmp_path / "few.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor)
+        assert "Of the latest" not in said(page(store, "tools", tool="read_file"))
+
+
 def test_a_tool_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:
     """An old link names a tool that the selection does not have."""
     assert "neither called nor offered" in said(healthy(page(sample_store, "tools", tool="gone")))

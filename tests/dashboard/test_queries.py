@@ -229,6 +229,14 @@ def test_calls_of_other_times_are_not_counted(cursor: duckdb.DuckDBPyConnection)
     assert of_tool == value(cursor, f"{calls} and tool = ?", half, tool)
 
 
+def test_sessions_of_calls_are_those_that_are_selected(cursor: duckdb.DuckDBPyConnection) -> None:
+    """By the model that asked for them as well."""
+    filters = Filters(model="claude-haiku-4-5")
+    listed = ask(cursor, "sessions_of_calls", filters, max_rows=1_000)
+    totals = ask(cursor, "totals", filters).iloc[0]
+    assert (listed["calls"].sum(), len(listed)) == (totals["calls"], totals["sessions_with_calls"])
+
+
 def test_lost_caches_are_summed_by_cause_and_by_the_tool_that_changed(empty_store: Store) -> None:
     """The dearest first, each with the session that lost most; the tool of an edit is no row of its own."""
     rows = [

@@ -12,6 +12,10 @@ where
     and (cast($until as timestamp) is null or started_at < cast($until as timestamp))
     and (cast($service as varchar) is null or service = cast($service as varchar))
     and (cast($session as varchar) is null or session_id = cast($session as varchar))
+    and (
+        cast($model as varchar) is null
+        or request_id in (select request_id from llm_requests where model = cast($model as varchar))
+    )
 group by session_id
 order by started_at desc, session_id
 limit $max_rows

@@ -199,6 +199,7 @@ def facts(row: pd.Series) -> None:
 def runs(calls: pd.DataFrame, row: pd.Series) -> None:
     """How long calls take, how large results are, and what fails."""
     worked = calls[(calls["status"] != "error") & calls["duration_ms"].notna()]
+    latest = f" Of the latest {formats.count(len(calls))} calls." if int(row["calls"]) > len(calls) else ""
     left, middle, right = st.columns([3, 3, 2], gap="medium")
     with left, st.container(border=True, height="stretch"):
         timed = formats.plural(len(worked), "call")
@@ -207,20 +208,22 @@ def runs(calls: pd.DataFrame, row: pd.Series) -> None:
             "@toolspend.tool above the function."
         )
         note = f"{timed} that did not fail and whose time is known."
-        section("Time", markdown(unseen) if calls["duration_ms"].isna().all() else note)
+        section("Time", markdown(unseen) if calls["duration_ms"].isna().all() else f"{note}{latest}")
         if len(worked):
             marks = {"p50": float(row["p50_ms"]), "p95": float(row["p95_ms"])}
             figure = charts.distribution({"Calls": worked["duration_ms"]}, palette, unit="duration", marks=marks)
             components.chart(figure, key="tool_times", alt="Distribution of call times")
     with middle, st.container(border=True, height="stretch"):
-        sent, raw = calls["result_tokens"].dropna(), calls["raw_result_tokens"].dropna()
-        is_cut = bool(len(raw)) and float(raw.sum()) > float(sent.sum()) * 1.005
-        note = (
-            f"{formats.count(raw.sum())} tokens returned, {formats.count(sent.sum())} sent."
-            if is_cut
-            else "Sent as they were returned."
-        )
-        section("Result sizes", note if len(sent) else "Their sizes are not known.")
+        sent = calls["result_tokens"].dropna()
+        both = calls[calls["result_tokens"].notna() & calls["raw_result_tokens"].notna()]
+        raw, kept = both["raw_result_tokens"], float(both["result_tokens"].sum())
+        is_cut = float(raw.sum()) > kept * 1.005
+        note = f"{formats.count(raw.sum())} tokens returned, {formats.count(kept)} sent."
+        if not is_cut:
+            note = "Sent as they were returned." if len(both) else "How large they were when returned is not known."
+        elif len(both) < len(sent):
+            note += f" Of {formats.count(len(both))} of {formats.plural(len(sent), 'result')} both are known."
+        section("Result sizes", f"{note}{latest}" if len(sent) else "Their sizes are not known.")
         if len(sent):
             series = {"As sent": sent, **({"As returned": raw} if is_cut else {})}
             components.chart(
@@ -231,9 +234,8 @@ def runs(calls: pd.DataFrame, row: pd.Series) -> None:
     with right, st.container(border=True, height="stretch"):
         failed = calls[calls["status"] == "error"]
         none = f"None of {formats.plural(len(calls), 'call')} failed."
-        section(
-            "Errors", f"{formats.count(len(failed))} of {formats.count(len(calls))} failed." if len(failed) else none
-        )
+        some = f"{formats.count(len(failed))} of {formats.count(len(calls))} failed."
+        section("Errors", f"{some if len(failed) else none}{latest}")
         if len(failed):
             kinds = failed["error_type"].fillna("not said").value_counts().rename_axis("Type").reset_index(name="Calls")
             st.dataframe(
