@@ -220,7 +220,7 @@ def breaks_table(breaks: pd.DataFrame, *, key: str) -> None:
     shown = pd.DataFrame(
         {
             "Cause": [cause.label for cause in told],
-            "Tool": breaks["tool"].where(breaks["tool"].notna(), formats.NOTHING),
+            "Tool": breaks["tool"].map(formats.name, na_action="ignore").fillna(formats.NOTHING),
             "Cost": breaks["cost_usd"],
             "Tokens": breaks["lost_tokens"],
             "Requests": breaks["breaks"],

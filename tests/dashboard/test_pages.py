@@ -240,9 +240,8 @@ def test_results_as_returned_are_set_against_the_same_results_as_sent(page: Page
             )
             cursor.execute("update seen_calls set raw_result_tokens = null where tool = 'run_tests'")
             known = cursor.execute(
-                "select sum(raw_result_tokens), sum(result_tokens), count(*), (select count(result_tokens) from tool_calls "
-                "where tool = 'read_file') from tool_calls where tool = 'read_file' and raw_result_tokens is not null "
-                "and result_tokens is not null"
+                "select sum(raw_result_tokens), sum(result_tokens) filter (where raw_result_tokens is not null), "
+                "count(raw_result_tokens), count(result_tokens) from tool_calls where tool = 'read_file'"
             ).fetchone()
         assert known is not None
         returned, sent, both, of = (formats.count(each) for each in known)
@@ -268,6 +267,33 @@ def test_a_tool_of_very_many_calls_says_that_the_latest_are_shown(page: Page, tm
         with store.cursor() as cursor:
             synthetic_store.fill(cursor)
         assert "Of the latest" not in said(page(store, "tools", tool="read_file"))
+
+
+def test_names_in_tables_can_be_read(page: Page, tmp_path: Path) -> None:
+    """What a terminal or the direction of text would obey is written as an escape, and a blank name has a word."""
+    odd, seen = "\x1b[31mred\u202e", "\\x1b[31mred\\u202e"
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor)
+            for table in ("seen_calls", "context_ledger"):
+                cursor.execute(f"update {table} set tool = ? where tool = 'translate'", [odd])
+            cursor.execute("update seen_calls set tool = ? where tool = 'read_file'", [odd])
+            cursor.execute("update context_ledger set tool = ? where tool = 'read_file'", [odd])
+            cursor.execute(
+                "insert into cache_breaks by name select request_id, trace_id, session_id, started_at, "
+                "'r' as base_request_id, 'definitions' as cause, ? as tool, 1 as gap_ms, 9 as lost_tokens "
+                "from llm_requests where session_id = 'coding-4700' limit 1",
+                [odd],
+            )
+        store.append_load(
+            decode(protobuf([replace(agent_spans()[0], service=odd)]), "protobuf").spans,
+            Load("a", "a", None, refused=1, reason=odd),
+        )
+        for name in ("overview", "tools", "audit", "session", "health"):
+            app = healthy(page(store, name, session="coding-4700") if name == "session" else page(store, name))
+            texts = {str(cell) for table in app.dataframe for cell in table.value.to_numpy().ravel()}
+            assert seen in texts, name
+            assert not any("\x1b" in text for text in texts), name
 
 
 def test_a_tool_that_is_not_there_is_no_error(page: Page, sample_store: Store) -> None:

@@ -77,7 +77,7 @@ def table(tools: list[str], found: dict[str, list[Finding]]) -> str | None:
     """Tools by score; the one whose row is picked."""
     shown = pd.DataFrame(
         {
-            "Tool": tools,
+            "Tool": [formats.name(tool) for tool in tools],
             "Score": [audit.scores[tool] for tool in tools],
             "Findings": [len(found[tool]) for tool in tools],
             "First": [CHECKS[found[tool][0].check].title if found[tool] else "" for tool in tools],

@@ -138,8 +138,8 @@ def refused_and_senders() -> None:
         section("Refused and dropped", f"{latest}. What is kept aside can be read again.")
         table(
             {
-                "Source": losses["source"],
-                "Why": losses["reason"],
+                "Source": losses["source"].map(formats.name, na_action="ignore"),
+                "Why": losses["reason"].map(formats.name, na_action="ignore"),
                 "Refused": losses["refused"],
                 "Dropped": losses["dropped"],
                 "Last": losses["last_at"],
@@ -153,8 +153,8 @@ def refused_and_senders() -> None:
         emitters = data.ask("emitters")
         table(
             {
-                "Service": emitters["service"],
-                "Library": emitters["scope"],
+                "Service": emitters["service"].map(formats.name, na_action="ignore"),
+                "Library": emitters["scope"].map(formats.name, na_action="ignore"),
                 "Spans": emitters["spans"],
                 "Latest span": emitters["last_at"],
             },

@@ -137,7 +137,7 @@ def lost_caches(breaks: pd.DataFrame, requests: pd.DataFrame) -> None:
                 {
                     "Request": [number.get(str(request)) for request in breaks["request_id"]],
                     "Cause": [cause.label for cause in told],
-                    "Tool": breaks["tool"].where(breaks["tool"].notna(), formats.NOTHING),
+                    "Tool": breaks["tool"].map(formats.name, na_action="ignore").fillna(formats.NOTHING),
                     "Cost": breaks["cost_usd"],
                     "Tokens": breaks["lost_tokens"],
                     "Piece": [formats.NOTHING if pd.isna(at) else str(int(at)) for at in breaks["message_index"]],
