@@ -171,23 +171,26 @@ def sessions_table(sessions: pd.DataFrame, *, key: str) -> None:
 
 def calls_table(tools: pd.DataFrame, *, key: str) -> None:
     """Tools by their calls, where nothing is known of what they cost."""
+    times, form = in_one_unit(tools[["p50_ms", "p95_ms"]])
+    number = st.column_config.NumberColumn
     st.dataframe(
         pd.DataFrame(
             {
                 "Tool": tools["tool"].map(formats.name),
                 "Calls": tools["calls"],
                 "Failed": tools["errors"],
-                "p50": tools["p50_ms"].map(formats.duration),
-                "p95": tools["p95_ms"].map(formats.duration),
+                "p50": times["p50_ms"],
+                "p95": times["p95_ms"],
                 "Sessions": tools["sessions"],
             }
         ),
         hide_index=True,
         key=key,
+        placeholder="unknown",
         row_height=32,
         column_config={
-            "p50": st.column_config.TextColumn(alignment="right", help="Median time of calls that did not fail"),
-            "p95": st.column_config.TextColumn(alignment="right", help="95th percentile of calls that did not fail"),
+            "p50": number(format=form, help="Median time of calls that did not fail"),
+            "p95": number(format=form, help="95th percentile of calls that did not fail"),
         },
     )
 
@@ -257,12 +260,22 @@ def _open_clicked_session(event: Any, sessions: pd.Series[Any]) -> None:
 def cost_column(costs: pd.Series[Any]) -> Any:
     """A column of dollars: bars of the largest where all are known, else numbers, as a bar cannot say "unknown"."""
     largest = formats.number(costs.max()) or 0.0
-    form = f"$%.{2 if largest >= 1 else 4}f"
+    decimals = 2 if largest >= 1 else 4
+    # Cents alone would show what costs less as nothing.
+    is_cut = bool(((costs != 0) & (costs.abs() < 0.5 * 10**-decimals)).any())
+    form = f"$%,.{max(3, len(str(int(largest))))}g" if is_cut else f"$%,.{decimals}f"
     if costs.isna().any():
         return st.column_config.NumberColumn("Cost", format=form, width=90)
     return st.column_config.ProgressColumn(
         "Cost", format=form, width=110, min_value=0.0, max_value=largest or 1.0, color="primary"
     )
+
+
+def in_one_unit(times_ms: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Times as numbers, by which a table can be sorted, and the format that shows them: in ms, or s from 10 s on."""
+    if (formats.number(times_ms.max(axis=None)) or 0.0) < 10_000:
+        return times_ms, "%,.3g ms"
+    return times_ms / 1000, "%,.3g s"
 
 
 def sessions_of_tool_table(sessions: pd.DataFrame) -> None:

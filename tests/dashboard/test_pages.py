@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -16,7 +17,7 @@ import served
 import synthetic_store
 from agent_trace import agent_spans
 from otlp_requests import Made, protobuf
-from toolspend_dashboard import formats, health, state
+from toolspend_dashboard import components, formats, health, state
 from toolspend_dashboard.cli._report import gather
 from toolspend_dashboard.queries import Filters
 from toolspend_ingest import Store
@@ -208,6 +209,35 @@ def test_a_tool_that_was_never_called_has_no_times(page: Page, sample_store: Sto
     assert (row["Calls"], row["Mostly"]) == (0, "Definitions 100 %")
     assert row["p50"] != row["p50"] or row["p50"] is None
     healthy(page(sample_store, "tools", tool="translate"))
+
+
+@pytest.mark.parametrize(
+    ("costs", "form"),
+    [
+        ([8.67, 0.5, 0.0, None], "$%,.2f"),
+        ([0.5, 0.0001], "$%,.4f"),
+        ([8.67, 0.004], "$%,.3g"),
+        ([0.002, 0.00003], "$%,.3g"),
+        ([12_345.6, 0.001], "$%,.5g"),
+        ([None, None], "$%,.4f"),
+    ],
+)
+def test_what_costs_little_is_not_shown_as_nothing(costs: list[float | None], form: str) -> None:
+    """Cents beside dollars are enough where nothing costs less than half of one."""
+    assert components.cost_column(pd.Series(costs, dtype="float64"))["type_config"]["format"] == form
+
+
+def test_tables_sort_by_time_as_by_any_number(page: Page, sample_store: Store) -> None:
+    """As text, 1.2 s would come before 85 ms; one unit for all of a table."""
+    table = healthy(page(sample_store, "tools")).dataframe[0].value.set_index("Tool")
+    with sample_store.cursor() as cursor:
+        known = dict(cursor.execute("select tool, p50_ms from tool_costs where p50_ms is not null").fetchall())
+    shown = {tool: float(table.loc[formats.name(tool), "p50"]) for tool in known}
+    assert shown == pytest.approx(known)
+    times = pd.DataFrame({"p50_ms": [85.0, None], "p95_ms": [12_000.0, None]})
+    in_seconds, form = components.in_one_unit(times)
+    assert (in_seconds.iloc[0].tolist(), form) == ([0.085, 12.0], "%,.3g s")
+    assert components.in_one_unit(times[["p50_ms"]])[1] == "%,.3g ms"
 
 
 def test_a_link_to_the_tools_never_called_shows_only_those(page: Page, sample_store: Store) -> None:

@@ -199,6 +199,7 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
             return
         top = calls.sort_values("cost_usd", ascending=False, na_position="last", kind="stable").head(MAX_CALLS)
         number = {str(request): index for index, request in enumerate(requests["request_id"], start=1)}
+        times, form = components.in_one_unit(top[["duration_ms"]])
         st.dataframe(
             pd.DataFrame(
                 {
@@ -208,7 +209,7 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
                     "Result": top["result_tokens"],
                     "Returned": top["raw_result_tokens"],
                     "Sent": top["times_sent"],
-                    "Time": top["duration_ms"].map(formats.duration),
+                    "Time": times["duration_ms"],
                     "Status": [_status(row) for row in records(top)],
                 }
             ),
@@ -223,7 +224,7 @@ def bill(ledger: pd.DataFrame, calls: pd.DataFrame) -> None:
                 "Sent": st.column_config.NumberColumn(
                     format=f"%d{formats.TIMES}", help="How many requests the result was part of"
                 ),
-                "Time": st.column_config.TextColumn(alignment="right"),
+                "Time": st.column_config.NumberColumn(format=form),
             },
         )
 

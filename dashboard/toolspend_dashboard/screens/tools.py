@@ -70,6 +70,7 @@ def table_of_tools(tools: pd.DataFrame) -> None:
             f"{formats.plural(len(tools), 'tool')}, {len(idle)} of them never called. Click a row to see one in depth."
         )
         section("Tools", note)
+    times, form = components.in_one_unit(tools[["p50_ms", "p95_ms"]])
     shown = pd.DataFrame(
         {
             "Tool": tools["tool"].map(formats.name),
@@ -80,8 +81,8 @@ def table_of_tools(tools: pd.DataFrame) -> None:
             "Context": tools["context_tokens"],
             "Calls": tools["calls"],
             "Errors": tools["error_share"] * 100,
-            "p50": _times(tools["p50_ms"], tools["calls"]),
-            "p95": _times(tools["p95_ms"], tools["calls"]),
+            "p50": times["p50_ms"],
+            "p95": times["p95_ms"],
             "Result": tools["mean_result_tokens"],
             "Sent": tools["mean_times_sent"],
             "Definition": tools["definition_tokens"],
@@ -110,18 +111,13 @@ def table_of_tools(tools: pd.DataFrame) -> None:
             "Mostly": st.column_config.TextColumn(width=135, help="The part that makes most of its cost"),
             "Context": number(format="compact", help="Prompt tokens: definition, results and carry"),
             "Errors": number(format="%.1f %%", help="Share of its calls that failed"),
-            "p50": st.column_config.TextColumn(alignment="right", help="Median time of calls that did not fail"),
-            "p95": st.column_config.TextColumn(alignment="right", help="95th percentile of calls that did not fail"),
+            "p50": number(format=form, help="Median time of calls that did not fail"),
+            "p95": number(format=form, help="95th percentile of calls that did not fail"),
             "Result": number(format="compact", help="Mean tokens of a result as sent"),
             "Sent": number(format=f"%.1f{formats.TIMES}", help="How many requests a result is part of, on average"),
             "Definition": number(format="%d", help="Tokens of its latest definition"),
         },
     )
-
-
-def _times(times_ms: pd.Series, calls: pd.Series) -> list[str | None]:
-    """Times as text; nothing where there was no call to take time."""
-    return [formats.duration(time) if number else None for time, number in zip(times_ms, calls, strict=True)]
 
 
 def one_tool(tool: str, tools: pd.DataFrame) -> None:
@@ -277,6 +273,7 @@ def versions_and_sessions(tool: str) -> None:
             "A version is the hash of name, description and schema." if len(of_tool) else "No version was recorded.",
         )
         if len(of_tool):
+            times, form = components.in_one_unit(of_tool[["p50_ms"]])
             st.dataframe(
                 pd.DataFrame(
                     {
@@ -286,7 +283,7 @@ def versions_and_sessions(tool: str) -> None:
                         "Definition": of_tool["definition_tokens"],
                         "Calls": of_tool["calls"],
                         "Errors": (of_tool["errors"] / of_tool["calls"] * 100).where(of_tool["calls"] > 0),
-                        "p50": of_tool["p50_ms"].map(formats.duration),
+                        "p50": times["p50_ms"],
                         "Result": of_tool["mean_result_tokens"],
                         "Sent": of_tool["mean_times_sent"],
                     }
@@ -294,10 +291,10 @@ def versions_and_sessions(tool: str) -> None:
                 hide_index=True,
                 placeholder=formats.NOTHING,
                 column_config={
-                    "Since": st.column_config.DatetimeColumn(format="D MMM HH:mm"),
+                    "Since": st.column_config.DatetimeColumn(format="D MMM HH:mm", help="UTC"),
                     "Definition": st.column_config.NumberColumn(format="%d", help="Tokens"),
                     "Errors": st.column_config.NumberColumn(format="%.1f %%"),
-                    "p50": st.column_config.TextColumn(alignment="right"),
+                    "p50": st.column_config.NumberColumn(format=form),
                     "Result": st.column_config.NumberColumn(format="compact", help="Mean tokens of a result as sent"),
                     "Sent": st.column_config.NumberColumn(
                         format=f"%.1f{formats.TIMES}", help="How many requests a result is part of"
