@@ -127,8 +127,11 @@ def pareto(frame: pd.DataFrame, palette: Palette, *, measure: Measure, whole: fl
             f"<b>{formats.percent(share)}</b>" if index == highlighted - 1 else "" for index, share in enumerate(shares)
         ],
         textposition="middle right",
-        customdata=[[formats.percent(share), index + 1] for index, share in enumerate(shares)],
-        hovertemplate="%{customdata[1]} largest together: %{customdata[0]}<extra></extra>",
+        customdata=[
+            [formats.percent(share), "All" if index + 1 == len(rows) else f"{index + 1} largest"]
+            for index, share in enumerate(shares)
+        ],
+        hovertemplate="%{customdata[1]} together: %{customdata[0]}<extra></extra>",
         cliponaxis=False,
     )
     axis = USD_AXIS if measure == "cost_usd" else TOKEN_AXIS

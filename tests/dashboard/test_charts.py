@@ -62,6 +62,8 @@ def test_a_pareto_of_many_tools_puts_the_small_ones_together() -> None:
     figure = charts.pareto(many, LIGHT, measure="cost_usd", whole=40, highlighted=3)
     assert list(figure.layout.yaxis.ticktext)[-1] == "28 other tools"
     assert total(figure, "x") == 40
+    said = [label for _, label in next(trace for trace in figure.data if trace.type == "scatter").customdata]
+    assert said == [*(f"{number} largest" for number in range(1, 13)), "All"]
 
 
 def test_the_anatomy_names_each_part_and_adds_up() -> None:

@@ -227,6 +227,19 @@ def test_what_costs_little_is_not_shown_as_nothing(costs: list[float | None], fo
     assert components.cost_column(pd.Series(costs, dtype="float64"))["type_config"]["format"] == form
 
 
+def test_what_costs_nothing_is_not_of_unknown_cost(page: Page, tmp_path: Path) -> None:
+    """A free model has a price: 0."""
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        with store.cursor() as cursor:
+            synthetic_store.fill(cursor)
+            cursor.execute("update context_ledger set cost_usd = 0 where tool = 'translate'")
+            cursor.execute("update context_ledger set cost_usd = null where tool = 'plot_chart'")
+        mostly = healthy(page(store, "tools")).dataframe[0].value.set_index("Tool")["Mostly"]
+        assert (mostly["translate"], mostly["plot_chart"]) == ("Costs nothing", "Cost unknown")
+        assert "It costs nothing; the bars" in said(healthy(page(store, "tools", tool="translate")))
+        assert "Its cost is not known; the bars" in said(healthy(page(store, "tools", tool="plot_chart")))
+
+
 def test_tables_sort_by_time_as_by_any_number(page: Page, sample_store: Store) -> None:
     """As text, 1.2 s would come before 85 ms; one unit for all of a table."""
     table = healthy(page(sample_store, "tools")).dataframe[0].value.set_index("Tool")

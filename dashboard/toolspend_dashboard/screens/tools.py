@@ -30,6 +30,7 @@ def overview() -> pd.DataFrame:
     bill["cost_usd"] = of_tools.groupby("tool")["cost_usd"].sum(min_count=1)
     parts = of_tools.pivot_table(index="tool", columns="part", values="cost_usd", aggfunc="sum", fill_value=0.0)
     bill["main_part"] = [_main_part(row) for _, row in parts.reindex(bill.index).fillna(0.0).iterrows()]
+    bill.loc[bill["cost_usd"].isna(), "main_part"] = "Cost unknown"
     bill["trend"] = components.trends(of_tools, "cost_usd", "tool", bucket_s).reindex(bill.index)
     table = bill.join(activity.set_index("tool"), how="outer").join(
         definitions.set_index("tool")[["definition_tokens"]], how="left"
@@ -44,10 +45,10 @@ def overview() -> pd.DataFrame:
 
 
 def _main_part(costs: pd.Series) -> str:
-    """The part that makes most of a tool's cost, with its share; `costs` by part."""
+    """The part that makes most of a tool's known cost, with its share; `costs` by part."""
     whole = float(costs.sum())
     if not whole:
-        return "Cost unknown"
+        return "Costs nothing"
     return f"{PART_LABELS[str(costs.idxmax())]} {formats.percent(float(costs.max()) / whole)}"
 
 
@@ -159,7 +160,8 @@ def why(of_tool: pd.DataFrame, row: pd.Series) -> str:
     sums = of_tool.groupby("part")["cost_usd"].sum()
     whole = float(sums.sum())
     if not whole:
-        return "Its cost is not known; the bars are its context tokens."
+        known = "It costs nothing" if of_tool["cost_usd"].notna().any() else "Its cost is not known"
+        return f"{known}; the bars are its context tokens."
     main = str(sums.idxmax())
     share = formats.percent(float(sums.max()) / whole)
     if main == "carry":
