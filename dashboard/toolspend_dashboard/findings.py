@@ -222,10 +222,10 @@ def _uncached(evidence: Evidence) -> list[Finding]:
     cost, saved = (formats.number(evidence.uncached[name]) for name in ("uncached_cost_usd", "saved_usd"))
     if not uncached or (saved is not None and saved < _NOTABLE * _bill(evidence)):
         return []
-    verb = "reads" if uncached == 1 else "read"
+    verb, of = "reads" if uncached == 1 else "read", formats.plural(sessions, "session")
     return [
         Finding(
-            f"{uncached} of {formats.plural(sessions, 'session')} with several requests {verb} nothing from the cache.",
+            f"{uncached} of {of} that could read from the cache {verb} nothing from it.",
             "Set cache_control at the end of each prompt. Counted: prompts of 4,096 tokens and more, within 5 minutes.",
             cost_usd=cost,
             saves_usd=saved,

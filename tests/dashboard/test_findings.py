@@ -95,7 +95,7 @@ def test_uncached_sessions_are_said_where_caching_saves(saved: float | None, is_
     found = findings.findings(evidence([("system", None, 10, 1.0)], uncached=uncached))
     assert [(each.cost_usd, each.saves_usd) for each in found] == ([(0.6, saved)] if is_said else [])
     for each in found:
-        assert each.sentence().startswith("4 of 9 sessions with several requests read nothing from")
+        assert each.sentence().startswith("4 of 9 sessions that could read from the cache read nothing")
 
 
 @pytest.mark.parametrize(("longer", "saved"), [(0.2, 0.2), (0.01, None), (None, None)])

@@ -144,6 +144,20 @@ def test_requests_without_a_price_are_said_with_the_models_that_they_name(
     assert said in " ".join(str(text.value) for text in app.caption)
 
 
+def test_a_session_whose_answer_broke_off_is_not_all_known(page: Page, tmp_path: Path) -> None:
+    """Its prompt is billed, its answer is not: the cost is a part of what it was."""
+    broken = chat(2, 2, 60, 2)
+    broken = replace(broken, attributes={key: it for key, it in broken.attributes.items() if key != at.OUTPUT_TOKENS})
+    with Store.open(tmp_path / "toolspend.duckdb") as store:
+        store.append(decode(protobuf([chat(1, 1, 0, 1), broken]), "protobuf").spans, "test", "test", None)
+        with store.cursor() as cursor:
+            bills = "select is_usage_known, cost_usd > 0 from llm_requests order by started_at"
+            known = cursor.execute(bills).fetchall()
+        cost = next(tile for tile in page(store, "session").metric if tile.label == "Cost")
+    assert known == [(True, True), (False, True)]
+    assert cost.delta == "1 of 2 not all known"
+
+
 def test_a_session_of_tool_calls_alone_says_whom_it_was_for(calls_store: Store) -> None:
     """User and tags are on the calls' spans, and a session needs no request to have them."""
     with calls_store.cursor() as cursor:

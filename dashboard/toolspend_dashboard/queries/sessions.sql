@@ -8,7 +8,8 @@ with requests as (
         max(started_at + to_microseconds(cast(coalesce(duration_ms, 0) * 1000 as bigint))) as ended_at,
         count(*) as requests,
         count(*) filter (where status = 'error') as failed_requests,
-        count(*) filter (where cost_usd is null) as requests_of_unknown_cost,
+        -- Of an answer that broke off the prompt alone may be known, and billed.
+        count(*) filter (where cost_usd is null or not is_usage_known) as requests_of_unknown_cost,
         cast(sum(input_tokens) as bigint) as input_tokens,
         cast(sum(cache_read_tokens) as bigint) as cache_read_tokens,
         cast(sum(uncached_tokens) as bigint) as uncached_tokens,

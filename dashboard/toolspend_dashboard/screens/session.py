@@ -49,7 +49,7 @@ def facts(summary: pd.Series, requests: pd.DataFrame, calls: pd.DataFrame) -> No
         (
             "Cost",
             formats.usd(summary["cost_usd"]),
-            f"{unknown} of {len(requests)} unknown" if unknown else "all known",
+            f"{unknown} of {len(requests)} not all known" if unknown else "all known",
         ),
         ("Requests", formats.count(len(requests)), f"{formats.count(summary['failed_requests'])} failed"),
         (
