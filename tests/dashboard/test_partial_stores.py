@@ -58,6 +58,7 @@ def test_every_page_shows_a_store_of_tool_calls_alone(page: Page, calls_store: S
     app = page(calls_store, name)
     assert not app.exception
     assert not any("No data yet" in str(text.value) for text in app.markdown)
+    assert not any("store is empty" in str(text.value) for text in app.info)
     assert not any("$" in value for value in figures(app).values())
     if name == "overview":
         shown = figures(app)

@@ -143,7 +143,7 @@ with left:
         "Ask in SQL",
         "One reading statement, on a copy of the store: at most 10 s and 10,000 rows. Times are UTC, costs US dollars.",
     )
-    if not int(data.extent()["requests"]):
+    if not int(data.extent()["spans"]):
         st.info("The store is empty. Load data with `toolspend demo` or `toolspend ingest PATH`.")
     editor()
     answer()
