@@ -24,9 +24,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 _STORE: Final = "store"
 """What the file is called beside the connection's own database, which is in memory and holds nothing."""
-_ROW_GROUP: Final = 10_240
+_ROW_GROUP: Final = 30_720
 """Rows of a table that DuckDB writes at once. A checkpoint writes the last ones again, and nothing is committed
-meanwhile: of its own 122,880 that is half a second and more."""
+meanwhile: of its own 122,880 that is half a second and more. Fewer take more room: 24 % more at 10,240."""
 
 
 def connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:

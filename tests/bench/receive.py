@@ -157,9 +157,8 @@ def percentile(values: list[float], share: float) -> float:
 
 def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
     """The figures."""
-    import duckdb
-
     from soak import harness
+    from toolspend_ingest.connection import connect
 
     home = Path(tempfile.mkdtemp(prefix="toolspend-bench-")) / "home"
     home.mkdir()
@@ -203,10 +202,14 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
         process.terminate()
         process.wait(60)
     store = home / "toolspend.duckdb"
-    with duckdb.connect(str(store)) as con:
+    # As the server opens it: with groups of another size, a checkpoint would write the tables anew.
+    with connect(store, read_only=False) as con:
         con.execute("checkpoint")
         row = con.execute("select (select count(*) from spans), (select count(*) from llm_requests)").fetchone()
-        sizes = con.execute("select block_size * used_blocks from pragma_database_size()").fetchone()
+        sizes = con.execute(
+            "select block_size * used_blocks, block_size * total_blocks from pragma_database_size()"
+            " where database_name = current_database()"
+        ).fetchone()
         own = con.execute(
             "select count(distinct block_id) * 262144 from"
             " (select unnest(list_prepend(block_id, additional_block_ids)) as block_id"
@@ -220,7 +223,8 @@ def main(spans: int, clients: int, rate: int) -> dict[str, Any]:
     figures |= {
         "stored": row[0], "requests": row[1], "requests_not_attributed": ledger[0],
         "traces_still_due": due[0],
-        "bytes_per_span": round(sizes[0] / row[0]), "bytes_per_span_of_spans": round(own[0] / row[0]),
+        "bytes_per_span": round(sizes[0] / row[0]), "file_bytes_per_span": round(sizes[1] / row[0]),
+        "bytes_per_span_of_spans": round(own[0] / row[0]),
     }  # fmt: skip
     return figures
 

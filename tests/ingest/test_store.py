@@ -266,14 +266,14 @@ def test_a_checkpoint_writes_few_rows_again(tmp_path: Path) -> None:
     with older(path, 1) as con:
         con.execute(more.format(0, 30_000))
     with Store.open(path) as store:
-        store.write(lambda con: con.execute(more.format(30_000, 60_000)))
+        store.write(lambda con: con.execute(more.format(30_000, 70_000)))
         cursor = store.cursor()
         cursor.execute("checkpoint")
         groups = cursor.execute(
             "select sum(count) from pragma_storage_info('source_positions')"
             " where column_name = 'source' and segment_type <> 'VALIDITY' group by row_group_id order by row_group_id"
         )
-        assert [rows for (rows,) in groups.fetchall()] == [30_000, 10_240, 10_240, 9_520]
+        assert [rows for (rows,) in groups.fetchall()] == [30_000, 30_720, 9_280]
 
 
 def test_the_order_batches_and_copies_of_spans_do_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
