@@ -207,9 +207,8 @@ def _without_earlier_spans(con: duckdb.DuckDBPyConnection, new: Mapping[str, int
         return set()
     if memory.stored is None:
         memory.stored = Seen(con, "numbers_of_traces")
-    seen = [name for name in new if memory.stored.may_have([name])]
-    memory.stored.add(new)
-    counts = dict(execute(con, schema.query("count_spans"), [sorted(seen)]).fetchall()) if seen else {}
+    had = memory.stored.add(new)
+    counts = dict(execute(con, schema.query("count_spans"), [sorted(had)]).fetchall()) if had else {}
     return {name for name, count in new.items() if counts.get(name, count) == count}
 
 

@@ -80,3 +80,4 @@ def test_responses_are_known_without_asking_for_each() -> None:
     assert len(responses) == 10_004
     assert all(responses.may_have([each]) for each in (*odd, "more-0", "more-10000", "last"))
     assert not responses.may_have(["more-10001", ""])
+    assert responses.add(["new", "msg_1", None, "more-0"]) == ["msg_1", "more-0"]

@@ -14,7 +14,7 @@ import typer
 from toolspend_dashboard.formats import visible
 
 from ._common import EXIT_REFUSED, Db, Verbose, fail, one_line_errors, store_to_read
-from .output import is_stdout, write_text
+from .output import file_of, write_text
 from .report import LONGEST_NAME, LONGEST_SENTENCE, since
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def audit(
     places: dict[str, tuple[str, int]] = {}
     if source is not None and mcp is not None:
         fail("give SOURCE or --mcp, not both")
-    to_stdout = sarif is not None and is_stdout(sarif)
+    to_stdout = sarif is not None and file_of(sarif) is None
     if as_json and to_stdout:
         fail("--json and --sarif - would both write to stdout: give --sarif FILE")
     if source is None and mcp is None:
@@ -88,7 +88,7 @@ def audit(
     if sarif is not None:
         from toolspend.toolkit.audit.sarif import sarif as as_sarif
 
-        write_text(json.dumps(as_sarif(result.findings, places), indent=2) + "\n", sarif)
+        write_text(json.dumps(as_sarif(result.findings, places), indent=2) + "\n", file_of(sarif))
     if as_json:
         typer.echo(json.dumps(tool_audit.as_json(result), indent=2))
     elif not to_stdout:

@@ -133,14 +133,14 @@ def _read_as(kind: str) -> str:
     return "VARCHAR" if kind in ("JSON", "BLOB", "INTERVAL", '"NULL"', "NULL") or kind.startswith("ENUM(") else kind
 
 
-def is_stdout(to: Path | None) -> bool:
-    """Whether what is written to a file given so goes to stdout: none, or -."""
-    return to is None or to == Path("-")
+def file_of(given: Path | None) -> Path | None:
+    """The file that is meant: with -, none, which is stdout."""
+    return None if given == Path("-") else given
 
 
 def write_text(text: str, to: Path | None) -> None:
     """Write to the file, or to stdout."""
-    if to is None or is_stdout(to):
+    if to is None:
         sys.stdout.write(text)
         sys.stdout.flush()
     else:
@@ -149,7 +149,7 @@ def write_text(text: str, to: Path | None) -> None:
 
 def write_bytes(data: bytes, to: Path | None) -> None:
     """Write to the file, or to stdout."""
-    if to is None or is_stdout(to):
+    if to is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     else:

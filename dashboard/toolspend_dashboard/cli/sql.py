@@ -48,7 +48,8 @@ def sql(
     from toolspend_dashboard import snapshot
     from toolspend_ingest import sandbox
 
-    if format_ is Format.PARQUET and output.is_stdout(to) and sys.stdout.isatty():
+    to = output.file_of(to)
+    if format_ is Format.PARQUET and to is None and sys.stdout.isatty():
         fail("parquet is not text: redirect stdout, or give --output FILE")
     text = sys.stdin.read() if query == "-" else query
     with snapshot.for_command(store_to_read(db)) as path:
@@ -56,7 +57,7 @@ def sql(
     if format_ is Format.PARQUET:
         output.write_bytes(output.parquet(result), to)
     else:
-        is_terminal = output.is_stdout(to) and sys.stdout.isatty()
+        is_terminal = to is None and sys.stdout.isatty()
         output.write_text(output.RENDERERS[format_.value](result, is_terminal), to)
     if result.is_truncated:
         typer.echo(f"only the first {len(result.rows):,} rows are shown: raise --max-rows, or add a filter", err=True)

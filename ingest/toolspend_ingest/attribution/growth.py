@@ -150,7 +150,7 @@ def _bill(request: LlmRequest, prices: Mapping[str | None, Price], edges: Mappin
     read, write_1h, write_5m = (_count(value) or 0 for value in parts)
     known = (request.uncached_tokens, *parts, request.output_tokens)
     is_billed = request.is_usage_known or any(value is not None for value in known)
-    _count(request.input_tokens)
+    _count(request.input_tokens)  # raises where it is out of bounds
     rest = _count(request.uncached_tokens) or 0
     output, searches = _count(request.output_tokens) or 0, _count(request.web_searches) or 0
     thinking = _count(request.thinking_tokens)

@@ -131,7 +131,7 @@ def _request(span: Span) -> LlmRequest:
     elif span.text(at.OPERATION) == OPERATION_EMBEDDINGS:
         usage = _embedded(usage)
     first_token_s = next((said for name in FIRST_TOKEN_S if (said := span.real(name)) is not None), None)
-    return LlmRequest(
+    request = LlmRequest(
         request_id=span.span_id,
         trace_id=span.trace_id,
         service=span.service,
@@ -143,12 +143,6 @@ def _request(span: Span) -> LlmRequest:
         started_at=span.started_at,
         duration_ms=span.lasted_ms(),
         time_to_first_token_ms=first_token_s * 1000 if first_token_s is not None else None,
-        input_tokens=usage.input,
-        uncached_tokens=usage.uncached,
-        cache_read_tokens=usage.cache_read,
-        cache_write_5m_tokens=usage.cache_write_5m,
-        cache_write_1h_tokens=usage.cache_write_1h,
-        output_tokens=usage.output,
         thinking_tokens=usage.thinking,
         web_searches=span.count(at.USAGE_WEB_SEARCHES),
         stop_reason=_stop_reason(span),
@@ -156,8 +150,8 @@ def _request(span: Span) -> LlmRequest:
         error_type=error,
         service_tier=_service_tier(span),
         inference_geo=span.text(at.USAGE_INFERENCE_GEO),
-        is_usage_known=usage.is_known,
     )
+    return _using(request, usage)
 
 
 def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
@@ -165,8 +159,9 @@ def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
 
     The usage at the top leaves it out, as it is billed at those models' prices.
     """
-    return [
-        LlmRequest(
+    found = []
+    for place, (model, usage) in enumerate(usages.advice(span)):
+        asked = LlmRequest(
             request_id=f"{request.request_id}/{place}",
             trace_id=request.trace_id,
             service=request.service,
@@ -177,20 +172,23 @@ def _advice(span: Span, request: LlmRequest) -> list[LlmRequest]:
             scope=request.scope,
             started_at=request.started_at,
             duration_ms=None,
-            input_tokens=usage.input,
-            uncached_tokens=usage.uncached,
-            cache_read_tokens=usage.cache_read,
-            cache_write_5m_tokens=usage.cache_write_5m,
-            cache_write_1h_tokens=usage.cache_write_1h,
-            output_tokens=usage.output,
             status=request.status,
             service_tier=span.text(*SERVICE_TIERS),
             inference_geo=request.inference_geo,
             advising_tool=_ADVISOR,
-            is_usage_known=usage.is_known,
         )
-        for place, (model, usage) in enumerate(usages.advice(span))
-    ]
+        found.append(_using(asked, usage))
+    return found
+
+
+def _using(request: LlmRequest, usage: usages.Usage) -> LlmRequest:
+    """The request, with what was billed for it."""
+    request.input_tokens, request.uncached_tokens = usage.input, usage.uncached
+    request.cache_read_tokens = usage.cache_read
+    request.cache_write_5m_tokens, request.cache_write_1h_tokens = usage.cache_write_5m, usage.cache_write_1h
+    request.output_tokens = usage.output
+    request.is_usage_known = usage.is_known
+    return request
 
 
 def _response_id(span: Span) -> str | None:
